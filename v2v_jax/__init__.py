@@ -1,0 +1,1 @@
+"""Unpaired video-to-video translation that keeps meaning and motion."""

@@ -1,0 +1,1 @@
+"""See v2v_jax/types.py for axes, ranges and units."""
