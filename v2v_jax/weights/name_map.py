@@ -62,7 +62,7 @@ def norm_buffers(key: str, features: int) -> Slots:
 
 
 def size(state: StateDict, key: str, axis: int, default: int) -> int:
-    """The length of one axis of a tensor; the default where it is absent (`convert` reports that)."""
+    """The length of one axis of a tensor; the default if it is absent, which `convert` reports."""
     shape = state[key].shape if key in state else ()
     return shape[axis] if len(shape) > axis else default
 
