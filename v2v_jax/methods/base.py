@@ -40,7 +40,12 @@ class Method(Protocol):
         ...
 
     def translate(
-        self, generator: Params, frozen: Params, carry: Any, frames: Array, flow: Array | None = None
+        self,
+        generator: Params,
+        frozen: Params,
+        carry: Any,
+        frames: Array,
+        flow: Array | None = None,
     ) -> tuple[Any, Array]:
         """Translates a chunk of clips.
 
@@ -59,7 +64,12 @@ class Method(Protocol):
         ...
 
     def rollout(
-        self, generator: Params, frozen: Params, carry: Any, frames: Array, flow: Array | None = None
+        self,
+        generator: Params,
+        frozen: Params,
+        carry: Any,
+        frames: Array,
+        flow: Array | None = None,
     ) -> tuple[Any, Translation]:
         """As ``translate``, but returns every intermediate, for evaluation and pictures."""
         ...

@@ -1,0 +1,85 @@
+"""The paper's loss terms: arrays in, one scalar out (eq. 3 to 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from v2v_jax.types import Array
+
+
+def _vanilla(logits: Array, real: bool) -> Array:
+    return jax.nn.softplus(-logits if real else logits)
+
+
+def _lsgan(logits: Array, real: bool) -> Array:
+    return jnp.square(logits - 1) if real else jnp.square(logits)
+
+
+def _hinge(logits: Array, real: bool) -> Array:
+    return jax.nn.relu(1 - logits if real else 1 + logits)
+
+
+ADVERSARIAL: dict[str, Callable[[Array, bool], Array]] = {
+    "vanilla": _vanilla,
+    "lsgan": _lsgan,
+    "hinge": _hinge,
+}
+
+
+def adversarial(logits: Array, real: bool, kind: str = "vanilla") -> Array:
+    """How far the discriminator's logits are from saying ``real`` (eq. 3).
+
+    Args:
+        logits: float [...], before any sigmoid.
+        real: the verdict wanted.
+        kind: ``vanilla`` (cross entropy, eq. 3), ``lsgan`` (squared error to 1 or 0) or ``hinge``.
+
+    Returns:
+        The mean over all logits, in at least float32.
+
+    Raises:
+        ValueError: unknown kind.
+    """
+    if kind not in ADVERSARIAL:
+        raise ValueError(f"adversarial: {kind!r} is none of {', '.join(ADVERSARIAL)}")
+    return jnp.mean(ADVERSARIAL[kind](logits, real))
+
+
+def discriminator_loss(real: Array, fake: Array, kind: str = "vanilla") -> Array:
+    """Half the sum of the verdicts on real and generated frames, CycleGAN's scale."""
+    return 0.5 * (adversarial(real, True, kind) + adversarial(fake, False, kind))
+
+
+def generator_loss(fake: Array, kind: str = "vanilla") -> Array:
+    """The non-saturating generator's side of eq. 3; for ``hinge`` minus the mean logit."""
+    return -jnp.mean(fake) if kind == "hinge" else adversarial(fake, True, kind)
+
+
+def cycle(reconstruction: Array, original: Array) -> Array:
+    """Mean absolute difference of images of the same shape (eq. 4 and 5)."""
+    return jnp.mean(jnp.abs(reconstruction - original))
+
+
+def content(features: Array, original: Array) -> Array:
+    """Mean squared difference of instance-normalised features (eq. 6).
+
+    The literal Frobenius norm is about 600 times larger and would drown the other terms.
+    """
+    return jnp.mean(jnp.square(features - original))
+
+
+def temporal(output: Array, warped: Array, mask: Array) -> Array:
+    """Occlusion-weighted flow-warp error, summed over t = 2..K (eq. 7).
+
+    Args:
+        output: float [B, K-1, H, W, 3], y_t in [-1, 1].
+        warped: the same shape, W(y_{t-1}).
+        mask: float [B, K-1, H, W, 1], ``ops.warp.occlusion_mask``.
+
+    Returns:
+        The mean over clips, pixels and channels, summed over time.
+    """
+    return jnp.sum(jnp.mean(mask * jnp.abs(output - warped), axis=(0, 2, 3, 4)))

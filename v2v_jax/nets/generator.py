@@ -1,0 +1,63 @@
+"""The image generator I: CycleGAN's residual network (appendix A.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from v2v_jax.nets.blocks import Conv, UpConv, instance_norm
+from v2v_jax.types import Array
+
+
+class ResidualBlock(nn.Module):
+    """x + IN(conv(ReLU(IN(conv(x))))), reflect-padded; no ReLU after the sum."""
+
+    features: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        y = Conv(self.features, 3, reflect=True, dtype=self.dtype, name="conv_0")(x)
+        y = nn.relu(instance_norm(y))
+        y = Conv(self.features, 3, reflect=True, dtype=self.dtype, name="conv_1")(y)
+        return x + instance_norm(y)
+
+
+class ResnetGenerator(nn.Module):
+    """Image-to-image translation, I(x): 7,833,987 parameters at 64 features and 6 blocks.
+
+    Convolutions in front of an instance norm have no bias: it would cancel.
+
+    Call with float [N, H, W, 3] in [-1, 1], H and W divisible by 4 and at least 16; returns the
+    same shape in [-1, 1], float32 or wider.
+
+    Raises:
+        ValueError: on sizes not divisible by 4.
+    """
+
+    features: int = 64
+    blocks: int = 6
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        if x.shape[1] % 4 or x.shape[2] % 4:
+            raise ValueError(
+                f"ResnetGenerator: height and width must be divisible by 4, got {x.shape[1:3]}; "
+                "pad the frames (Translator does) or choose another data.size"
+            )
+        width, dtype = self.features, self.dtype
+        y = Conv(width, 7, reflect=True, dtype=dtype, name="stem")(x)
+        y = nn.relu(instance_norm(y))
+        for i in range(2):
+            y = Conv(width * 2 ** (i + 1), 3, stride=2, dtype=dtype, name=f"down_{i}")(y)
+            y = nn.relu(instance_norm(y))
+        for i in range(self.blocks):
+            y = ResidualBlock(width * 4, dtype=dtype, name=f"block_{i}")(y)
+        for i in range(2):
+            y = UpConv(width * 2 // 2**i, dtype=dtype, name=f"up_{i}")(y)
+            y = nn.relu(instance_norm(y))
+        y = Conv(3, 7, reflect=True, use_bias=True, dtype=dtype, name="head")(y)
+        return jnp.tanh(y.astype(jnp.promote_types(y.dtype, jnp.float32)))

@@ -1,0 +1,133 @@
+"""THE recurrence (eq. 1 and 2), shared by training, evaluation and inference.
+
+Only the fusion is recurrent: raw frames and flow depend on the input alone, so they are computed
+on the folded [B * T] batch, and the scan carries just warp + fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from v2v_jax.ops.warp import backward_warp
+from v2v_jax.types import Array, Carry, Translation
+
+Generate = Callable[[Array], Array]
+"""[N, H, W, 3] in [-1, 1] -> the same: the image generator."""
+Fuse = Callable[[Array, Array], Array]
+"""raw, warped [N, H, W, 3] -> mask [N, H, W, 1] in [0, 1]: the fusion block."""
+Flow = Callable[[Array, Array], Array]
+"""current, previous [N, H, W, 3] -> backward flow [N, H, W, 2] in pixels."""
+
+
+def fold(x: Array) -> Array:
+    """[B, T, ...] -> [B * T, ...]."""
+    return x.reshape(-1, *x.shape[2:])
+
+
+def unfold(x: Array, clips: int) -> Array:
+    """[B * T, ...] -> [B, T, ...]."""
+    return x.reshape(clips, -1, *x.shape[1:])
+
+
+def fresh_carry(frames: Array) -> Carry:
+    """The carry before the first frame of ``frames`` [B, T, H, W, 3]."""
+    blank = jnp.zeros_like(frames[:, 0])
+    return Carry(source=blank, output=blank, started=jnp.zeros(frames.shape[:1], bool))
+
+
+def scan_clip(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    inputs: Any,
+    *,
+    remat: bool = False,
+    truncate: bool = False,
+) -> tuple[Any, Any]:
+    """Runs ``step`` along time with ``lax.scan``.
+
+    Args:
+        step: (carry, inputs of one frame [B, ...]) -> (carry, outputs of that frame [B, ...]).
+        carry: the first carry.
+        inputs: pytree of arrays [B, T, ...].
+        remat: recompute each step in the backward pass instead of keeping its activations.
+        truncate: no gradient flows from a frame to the carry it received.
+
+    Returns:
+        The last carry and the outputs [B, T, ...].
+    """
+
+    def body(carry: Any, frame: Any) -> tuple[Any, Any]:
+        return step(jax.lax.stop_gradient(carry) if truncate else carry, frame)
+
+    time_major = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), inputs)
+    carry, outputs = jax.lax.scan(jax.checkpoint(body) if remat else body, carry, time_major)
+    return carry, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), outputs)
+
+
+def previous_frames(carry: Carry, frames: Array) -> Array:
+    """x_{t-1} for every x_t of ``frames`` [B, T, H, W, 3]; the carry's for the first."""
+    return jnp.concatenate([carry.source[:, None], frames[:, :-1]], axis=1)
+
+
+def clip_flow(flow: Flow | Array, carry: Carry, frames: Array) -> Array:
+    """The flow of every frame towards the one before it, [B, T, H, W, 2] in pixels.
+
+    A clip's own T - 1 flows get a zero in front, which only a fresh carry may follow.
+    """
+    if callable(flow):
+        pairs = flow(fold(frames), fold(previous_frames(carry, frames)))
+        return unfold(pairs, frames.shape[0])
+    if flow.shape[1] == frames.shape[1] - 1:
+        return jnp.pad(flow, ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0)))
+    return flow
+
+
+def translate_clip(
+    generate: Generate, fuse: Fuse, flow: Flow | Array, carry: Carry, frames: Array
+) -> tuple[Carry, Translation]:
+    """Translates a chunk of clips with the recurrent generator G (section 3.1).
+
+    A clip translated at once equals the clip translated in chunks of any sizes with the carry
+    handed on.
+
+    Args:
+        generate: the image generator, called once on the folded batch.
+        fuse: the fusion block.
+        flow: an estimator, called once on the folded batch; or the flow itself,
+            [B, T, H, W, 2], or [B, T-1, H, W, 2] for a clip that starts here.
+        carry: ``fresh_carry`` or what the previous chunk returned.
+        frames: float [B, T, H, W, 3] in [-1, 1].
+
+    Returns:
+        The carry for the next chunk, and the translation of this one.
+    """
+    raw = unfold(generate(fold(frames)), frames.shape[0])
+    flow = jax.lax.stop_gradient(clip_flow(flow, carry, frames))
+    return fuse_clip(fuse, carry, frames, raw, flow)
+
+
+def fuse_clip(
+    fuse: Fuse, carry: Carry, frames: Array, raw: Array, flow: Array, *, truncate: bool = False
+) -> tuple[Carry, Translation]:
+    """The recurrent half of ``translate_clip``: warp + fusion over given raw frames and flow."""
+
+    def step(memory: tuple[Array, Array], inputs: tuple[Array, Array]) -> tuple[Any, Any]:
+        output, started = memory
+        raw, flow = inputs
+        begun = started[:, None, None, None]
+        flow = jnp.where(begun, flow, 0)
+        warped, visible = backward_warp(output, flow)
+        warped = jnp.where(begun, warped, raw)
+        mask = jnp.where(begun, fuse(raw, warped), 0)
+        output = mask * warped + (1 - mask) * raw
+        translation = Translation(output, raw, warped, mask, flow, visible * begun)
+        return (output, jnp.ones_like(started)), translation
+
+    memory, translation = scan_clip(
+        step, (carry.output, carry.started), (raw, flow), truncate=truncate
+    )
+    return Carry(frames[:, -1], *memory), translation
