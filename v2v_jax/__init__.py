@@ -1,1 +1,26 @@
 """Unpaired video-to-video translation that keeps meaning and motion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from v2v_jax.translator import Translator as Translator
+
+__all__ = ["Translator"]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the public names on first use: importing v2v_jax alone must not import jax."""
+    if name != "Translator":
+        raise AttributeError(f"module 'v2v_jax' has no attribute {name!r}")
+    from v2v_jax import build, translator
+
+    # The translator's layer knows no config; only here do the two meet.
+    translator.Translator.factory = staticmethod(build.restore_method)
+    globals()[name] = translator.Translator
+    return translator.Translator
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
