@@ -1,0 +1,271 @@
+"""The training loop: restore, train, evaluate, show, save."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from absl import logging
+from jax.sharding import Mesh
+
+from v2v_jax.methods.base import Method
+from v2v_jax.training import parallel
+from v2v_jax.training.checkpoints import Checkpoints, barrier
+from v2v_jax.training.metrics_writer import MetricsWriter
+from v2v_jax.training.pictures import contact_sheet, side_by_side
+from v2v_jax.training.progress import Progress, duration
+from v2v_jax.training.signals import StopRequest
+from v2v_jax.training.state import TrainState, init_state
+from v2v_jax.training.step import player_pictures, train_step
+from v2v_jax.types import Array, Batch, Params
+
+
+class NonFiniteError(RuntimeError):
+    """Too many steps in a row whose loss or gradient was not finite."""
+
+
+class Journal:
+    """Reads a step's metrics, counts the steps that were not finite, writes logs and files."""
+
+    def __init__(
+        self, writer: MetricsWriter | None, progress: Progress, *, log_every: int,
+        nonfinite_limit: int, skipped: int,
+    ):  # fmt: skip
+        """``writer``: None in processes that do not write; ``skipped``: of the restored state."""
+        self._writer = writer
+        self._progress = progress
+        self._log_every = log_every
+        self._limit = nonfinite_limit
+        self.skipped = skipped
+
+    def step(self, step: int, metrics: Mapping[str, Array]) -> None:
+        """Waits for the metrics of ``step``; raises NonFiniteError after too many bad ones."""
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if values["finite"] < 1.0:
+            self._not_finite(step, values)
+        else:
+            self.skipped = 0
+        if self._log_every and step % self._log_every == 0:
+            rate = self._progress.rate(step)
+            logging.info("%s", self._progress.line(step, rate, values))
+            self.write(step, {**values, "steps_per_second": rate})
+
+    def _not_finite(self, step: int, values: Mapping[str, float]) -> None:
+        self.skipped += 1
+        bad = sorted(name for name, value in values.items() if not math.isfinite(value))
+        what = f"step {step}: not finite: {', '.join(bad) or 'a gradient'}"
+        logging.error("%s; the state stays as it was (%d in a row)", what, self.skipped)
+        if self.skipped >= self._limit:
+            raise NonFiniteError(
+                f"{what}; {self.skipped} steps in a row, so training stops; the last checkpoint is "
+                "good: look at the data of these steps, or train with a lower learning rate"
+            )
+
+    def write(self, step: int, results: Mapping[str, Any]) -> None:
+        """Numbers, uint8 [H, W, 3] pictures and uint8 [T, H, W, 3] clips by name."""
+        if self._writer is None:
+            return
+        arrays = {n: np.asarray(v) for n, v in results.items() if np.ndim(v)}
+        self._writer.scalars(step, {n: float(v) for n, v in results.items() if n not in arrays})
+        for name, array in arrays.items():
+            (self._writer.image if array.ndim == 3 else self._writer.clip)(step, name, array)
+
+    def show(self, step: int, pictures: Mapping[str, Array]) -> None:
+        """The contact sheet and the animated clip of ``Aux.pictures``."""
+        if self._writer is None or not pictures:
+            return
+        frames = jax.device_get(dict(pictures))
+        self._writer.image(step, "sheet", contact_sheet(frames))
+        if (clip := side_by_side(frames)) is not None:
+            self._writer.clip(step, "clip", clip)
+
+
+def train(
+    *,
+    method: Method,
+    optimizers: dict[str, optax.GradientTransformation],
+    frozen: Params,
+    batches: Callable[[int], Iterator[Batch]],
+    steps: int,
+    workdir: str | Path,
+    seed: int = 0,
+    mesh: Mesh | None = None,
+    ema_decay: float = 0.999,
+    log_every: int = 50,
+    picture_every: int = 500,
+    checkpoint_every: int = 1000,
+    evaluate_every: int = 0,
+    evaluate: Callable[[TrainState, int], Mapping[str, Any]] | None = None,
+    nonfinite_limit: int = 10,
+    keep: int = 3,
+    meta: Mapping[str, Any] | None = None,
+) -> TrainState:
+    """Trains up to ``steps``, from the newest checkpoint in ``workdir`` if there is one.
+
+    A resumed run is the uninterrupted one bit for bit, on the same machine and devices.  SIGINT and
+    SIGTERM save and return; so the caller exits with 0 and the same command goes on.
+
+    Args:
+        method: what is trained.
+        optimizers: one per player.
+        frozen: parameters of networks that are not trained, as arrays of the host.
+        batches: ``batches(n)`` yields this process's rows of batch n, n + 1, ...: numpy, and a
+            pure function of the number, else resuming is not exact.
+        steps: the last step.
+        workdir: gets checkpoints/, metrics.jsonl, tensorboard/ and pictures/; shared by processes.
+        seed: of the parameters and of the randomness inside steps.
+        mesh: the devices; None: all.
+        ema_decay: see ``train_step``.
+        log_every, picture_every, checkpoint_every, evaluate_every: in steps; 0: never, but the
+            last step is always saved, and shown and evaluated unless 0.
+        evaluate: (state, step) -> name to number, uint8 [H, W, 3] picture or uint8 [T, H, W, 3]
+            clip; called in every process; must not keep the state, whose buffers are donated.
+        nonfinite_limit: so many steps in a row that are not finite are an error.
+        keep: how many checkpoints stay, at least 2.
+        meta: stored in every checkpoint, JSON: what inference needs to build the networks again.
+
+    Returns:
+        The final state; of an earlier step if a signal came.
+
+    Raises:
+        NonFiniteError: see ``nonfinite_limit``; the last good checkpoint is kept.
+        OSError: a checkpoint could not be written; the one before is still good.
+        ValueError: the checkpoint is damaged, of other networks or of another seed; the data end
+            too early; the batch does not divide over the devices.
+    """
+    workdir, mesh = Path(workdir), mesh or parallel.make_mesh()
+    meta = {**(meta or {}), "seed": seed}
+    with contextlib.ExitStack() as cleanup:
+        stop = cleanup.enter_context(StopRequest())
+        barrier("start")
+        checkpoints = Checkpoints(workdir / "checkpoints", keep)
+        cleanup.callback(checkpoints.close)
+        start = checkpoints.latest_step() or 0
+        stream = _placed(batches(start), mesh, start)
+        cleanup.callback(stream.close)
+        first = next(stream)
+        state = _initial(checkpoints, method, optimizers, first, seed, mesh)
+        if start >= steps:
+            logging.info("%s: already trained to step %d of %d", workdir, start, steps)
+            return state
+        frozen = parallel.put_replicated(frozen, mesh)
+        run_step = functools.partial(
+            train_step, method=method, optimizers=optimizers, ema_decay=ema_decay
+        )
+        run_step = _compiled(parallel.jit_step(run_step, mesh), state, frozen, first)
+        draw = parallel.jit_pictures(functools.partial(player_pictures, method=method), mesh)
+        if jax.process_count() > 1 and picture_every:
+            draw = _compiled(draw, state, frozen, first)
+        # The first collective gives up after 30 s: meet before it, all programs compiled.
+        barrier("compiled")
+
+        writer = MetricsWriter(workdir, step=start) if parallel.is_writer() else None
+        if writer is not None:
+            cleanup.callback(writer.close)
+        progress = Progress(steps, start)
+        journal = Journal(
+            writer, progress, log_every=log_every, nonfinite_limit=nonfinite_limit,
+            skipped=int(state.skipped),
+        )  # fmt: skip
+        pending: tuple[int, Mapping[str, Array]] | None = None
+        saved, save_due, stopping = start, False, False
+        for step, batch in zip(
+            range(start + 1, steps + 1), itertools.chain([first], stream), strict=False
+        ):
+            state, metrics = run_step(state, frozen, batch)
+            # The device computes this step while the host reads the numbers of the one before.
+            if pending is not None:
+                journal.step(*pending)
+            pending = (step, metrics)
+            checkpoints.check()
+            stopping = stop.asked(step)
+            last = stopping or step == steps
+            drawing = _due(step, picture_every, step == steps)
+            evaluating = evaluate is not None and _due(step, evaluate_every, step == steps)
+            save_due = save_due or last or _due(step, checkpoint_every)
+            if not (drawing or evaluating or save_due):
+                continue
+            # What follows needs this very step: its numbers first, they decide about saving.
+            journal.step(*pending)
+            pending = None
+            with progress.paused():
+                if save_due and journal.skipped:
+                    logging.warning("step %d is not finite: not saved", step)
+                elif save_due:
+                    checkpoints.save(step, state, meta)
+                    saved, save_due = step, False
+                if drawing:
+                    journal.show(step, draw(state, frozen, batch))
+                if evaluating and evaluate is not None:
+                    journal.write(step, evaluate(state, step))
+            if stopping:
+                break
+        checkpoints.wait()
+        if stopping:
+            logging.info("stopped; %s holds step %d; the same command resumes", workdir, saved)
+        else:
+            logging.info("trained to step %d; %s holds step %d", steps, workdir, saved)
+    return state
+
+
+def _due(step: int, every: int, last: bool = False) -> bool:
+    return every > 0 and (step % every == 0 or last)
+
+
+def _placed(source: Iterator[Batch], mesh: Mesh, start: int) -> Iterator[Batch]:
+    """Batches on the devices; an end of the data is an error."""
+    number = start
+    try:
+        for number, batch in enumerate(source, start):
+            yield parallel.put_batch(batch, mesh)
+    finally:
+        if close := getattr(source, "close", None):
+            close()
+    raise ValueError(f"the data end after batch {number}: they must go on for all steps")
+
+
+def _initial(
+    checkpoints: Checkpoints,
+    method: Method,
+    optimizers: dict[str, optax.GradientTransformation],
+    batch: Batch,
+    seed: int,
+    mesh: Mesh,
+) -> TrainState:
+    """The newest checkpoint's state, else a fresh one."""
+
+    def fresh(batch: Batch) -> TrainState:
+        return init_state(jax.random.key(seed), batch, method=method, optimizers=optimizers)
+
+    whole = parallel.replicated(mesh)
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+        jax.eval_shape(fresh, batch),
+    )
+    restored = checkpoints.restore_latest(like)
+    if restored is None:
+        return parallel.jit_init(fresh, mesh)(batch)
+    state, meta = restored
+    if meta["seed"] != seed:
+        raise ValueError(
+            f"{checkpoints.directory} was trained with seed {meta['seed']}, not {seed}: "
+            "use that seed, or a new --workdir"
+        )
+    logging.info("resuming from step %d of %s", int(state.step), checkpoints.directory)
+    return state
+
+
+def _compiled(jitted: Any, *args: Any) -> Callable[..., Any]:
+    start = time.monotonic()
+    compiled = jitted.lower(*args).compile()
+    logging.info("compiled in %s", duration(time.monotonic() - start))
+    return compiled
