@@ -1,0 +1,263 @@
+"""Small networks, trained on the spot, that judge a translation: is it street, what is where?
+
+They are judges for the synthetic world and for small trials, trained in seconds on two CPU
+cores, not published benchmarks.  Everything is a pure function of the frames and the seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from v2v_jax.evaluation import metrics
+from v2v_jax.types import Array, Params
+
+BATCH = 64
+"""Frames per call when a probe looks at a video."""
+
+
+class DomainNet(nn.Module):
+    """Four strided convolutions whose local votes are averaged: it sees texture and colour.
+
+    [N, H, W, 3] in [-1, 1] -> logits [N], positive for the target domain.  The receptive field
+    is 31 pixels, so layout (how much sky there is) can hardly decide.
+    """
+
+    features: int = 16
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        for level in range(4):
+            x = nn.Conv(self.features * min(2**level, 4), (3, 3), strides=(2, 2))(x)
+            x = nn.relu(x)
+        return nn.Conv(1, (1, 1))(x).mean(axis=(1, 2, 3))
+
+
+class SegmentNet(nn.Module):
+    """Encoder to a quarter of the size, dilated middle, one skip; [N, H, W, 3] -> class logits."""
+
+    classes: int = 19
+    features: int = 24
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        height, width = x.shape[1:3]
+        half = nn.relu(nn.Conv(self.features, (3, 3), strides=(2, 2))(x))
+        x = nn.relu(nn.Conv(2 * self.features, (3, 3), strides=(2, 2))(half))
+        for dilation in (1, 2, 4):
+            y = nn.Conv(2 * self.features, (3, 3), kernel_dilation=dilation)(x)
+            # Group norm over everything: single images differ in brightness, batches are small.
+            x = x + nn.relu(nn.GroupNorm(num_groups=1)(y))
+        x = jax.image.resize(x, (*half.shape[:3], x.shape[-1]), "bilinear")
+        x = nn.relu(nn.Conv(self.features, (3, 3))(jnp.concatenate([x, half], axis=-1)))
+        logits = nn.Conv(self.classes, (1, 1))(x)
+        return jax.image.resize(logits, (x.shape[0], height, width, self.classes), "bilinear")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DomainClassifier:
+    """A trained ``DomainNet``."""
+
+    net: DomainNet
+    params: Params
+    accuracy: float
+    """On frames that training did not see, in 0..1."""
+
+    def logits(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [N, H, W, 3] -> float32 [N], positive for the target domain."""
+        return _apply(self.net, self.params, frames)
+
+    def share_target(self, frames: np.ndarray) -> float:
+        """Share of the frames uint8 [N, H, W, 3] that look like the target domain, in 0..1."""
+        return float(np.mean(self.logits(frames) > 0))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Segmenter:
+    """A trained ``SegmentNet``."""
+
+    net: SegmentNet
+    params: Params
+    miou: float
+    """Official mIoU on frames that training did not see, in 0..1."""
+
+    def predict(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [N, H, W, 3] -> Cityscapes train ids, uint8 [N, H, W]."""
+        return _apply(self.net, self.params, frames, _label)
+
+
+def train_domain_classifier(
+    source: np.ndarray,
+    target: np.ndarray,
+    *,
+    steps: int = 300,
+    seed: int = 0,
+    batch: int = 16,
+    held_out: float = 0.2,
+) -> DomainClassifier:
+    """Trains a classifier of source against target frames on random crops and flips.
+
+    Args:
+        source, target: uint8 [N, H, W, 3] and [M, H, W, 3], in time order; the last
+            ``held_out`` part of each is kept for ``accuracy``.
+        steps, batch: optimiser steps, and frames of both domains together per step.
+        seed: parameters, crops and draws follow from it.
+
+    Raises:
+        ValueError: domains of different frame size, or too few frames.
+    """
+    if source.shape[1:] != target.shape[1:]:
+        raise ValueError(
+            f"train_domain_classifier: frame sizes differ, {source.shape[1:]} and "
+            f"{target.shape[1:]}; prepare both domains at one size"
+        )
+    (source, source_test), (target, target_test) = (_split(x, held_out) for x in (source, target))
+    rng = np.random.default_rng(seed)
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        halves = [x[rng.integers(len(x), size=batch // 2)] for x in (source, target)]
+        frames, _ = _augment(rng, np.concatenate(halves))
+        return frames, np.repeat([0, 1], batch // 2)
+
+    net = DomainNet()
+    params = _fit(net, _binary_loss, draw, steps, seed, 2e-3)
+    probe = DomainClassifier(net, params, 0.0)
+    right = (1 - probe.share_target(source_test) + probe.share_target(target_test)) / 2
+    return dataclasses.replace(probe, accuracy=right)
+
+
+def train_segmenter(
+    frames: np.ndarray,
+    labels: np.ndarray,
+    *,
+    steps: int = 400,
+    seed: int = 0,
+    batch: int = 8,
+    held_out: float = 0.2,
+) -> Segmenter:
+    """Trains a small segmenter; feed it the target domain, whose look translations should have.
+
+    Args:
+        frames: uint8 [N, H, W, 3], in time order; the last ``held_out`` part is kept for
+            ``miou``.
+        labels: integer [N, H, W], Cityscapes train ids, 255 ignored.
+        steps, batch, seed: as in ``train_domain_classifier``.
+
+    Raises:
+        ValueError: labels that do not fit the frames, or too few frames.
+    """
+    if labels.shape != frames.shape[:3]:
+        raise ValueError(f"train_segmenter: frames {frames.shape} and labels {labels.shape}")
+    (frames, frames_test), (labels, labels_test) = (_split(x, held_out) for x in (frames, labels))
+    rng = np.random.default_rng(seed)
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        chosen = rng.integers(len(frames), size=batch)
+        return _augment(rng, frames[chosen], labels[chosen])
+
+    net = SegmentNet()
+    params = _fit(net, _pixel_loss, draw, steps, seed, 3e-3)
+    probe = Segmenter(net, params, 0.0)
+    counts = metrics.confusion(labels_test, probe.predict(frames_test), net.classes)
+    return dataclasses.replace(probe, miou=metrics.segmentation_scores(counts).miou_official)
+
+
+def _split(array: np.ndarray, held_out: float) -> tuple[np.ndarray, np.ndarray]:
+    # The last part in time: a random split would put neighbouring frames on both sides.
+    kept = int(round(len(array) * (1 - held_out)))
+    if kept < 1 or kept >= len(array):
+        raise ValueError(f"probes: {len(array)} frames are too few to train and to test on")
+    return array[:kept], array[kept:]
+
+
+def _augment(
+    rng: np.random.Generator, frames: np.ndarray, labels: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One random crop of 3/4 of the size and flip for the batch; labels go along."""
+    height, width = frames.shape[1:3]
+    rows, columns = (height * 3 // 4) // 4 * 4, (width * 3 // 4) // 4 * 4
+    top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
+    step = -1 if rng.random() < 0.5 else 1
+    labels = frames[..., 0] if labels is None else labels
+    cut = (slice(None), slice(top, top + rows), slice(left, left + columns))
+    return frames[cut][:, :, ::step], labels[cut][:, :, ::step]
+
+
+def _signed(frames: Array) -> Array:
+    return frames.astype(jnp.float32) / 127.5 - 1.0
+
+
+def _binary_loss(logits: Array, labels: Array) -> Array:
+    return optax.sigmoid_binary_cross_entropy(logits, labels.astype(jnp.float32)).mean()
+
+
+def _pixel_loss(logits: Array, labels: Array) -> Array:
+    counted = labels < logits.shape[-1]
+    classes = jnp.where(counted, labels, 0).astype(jnp.int32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
+    return jnp.sum(losses * counted) / jnp.maximum(jnp.sum(counted), 1)
+
+
+def _fit(
+    net: nn.Module,
+    loss: Callable[[Array, Array], Array],
+    draw: Callable[[], tuple[np.ndarray, np.ndarray]],
+    steps: int,
+    seed: int,
+    rate: float,
+) -> Params:
+    """Adam with a cosine schedule on the batches that ``draw`` returns."""
+    optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
+    frames, labels = draw()
+    params = jax.jit(net.init)(jax.random.key(seed), _signed(jnp.asarray(frames)))
+
+    @jax.jit
+    def step(params: Params, state: Any, frames: Array, labels: Array) -> tuple[Params, Any]:
+        def objective(params: Params) -> Array:
+            return loss(net.apply(params, _signed(frames)), labels)
+
+        updates, state = optimizer.update(jax.grad(objective)(params), state, params)
+        return optax.apply_updates(params, updates), state
+
+    state = optimizer.init(params)
+    for _ in range(steps):
+        params, state = step(params, state, frames, labels)
+        frames, labels = draw()
+    return params
+
+
+def _label(logits: Array) -> Array:
+    return jnp.argmax(logits, axis=-1).astype(jnp.uint8)
+
+
+def _identity(values: Array) -> Array:
+    return values
+
+
+@functools.partial(jax.jit, static_argnames=("net", "finish"))
+def _forward(
+    net: nn.Module, params: Params, frames: Array, finish: Callable[[Array], Array]
+) -> Array:
+    return finish(net.apply(params, _signed(frames)))
+
+
+def _apply(
+    net: nn.Module,
+    params: Params,
+    frames: np.ndarray,
+    finish: Callable[[Array], Array] = _identity,
+) -> np.ndarray:
+    """Runs a network over any number of frames, ``BATCH`` at a time."""
+    parts = [
+        np.asarray(_forward(net, params, frames[start : start + BATCH], finish))
+        for start in range(0, len(frames), BATCH)
+    ]
+    return np.concatenate(parts)
