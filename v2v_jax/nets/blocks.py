@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from v2v_jax.types import Array
 
@@ -68,6 +69,9 @@ class UpConv(nn.Module):
     """torch's ConvTranspose2d(kernel 3, stride 2, padding 1, output_padding 1), without bias.
 
     The kernel is stored as that of the equivalent correlation over the zero-interleaved input.
+    It is computed as one 2x2 convolution with four phases per output channel: the interleaved
+    form does 2.25 times the work, and its kernel gradient is 30 times slower on XLA:CPU.
+
     Input [N, H, W, C]; output [N, 2H, 2W, features].
     """
 
@@ -78,14 +82,18 @@ class UpConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         weights = self.param("kernel", normal_init, (3, 3, x.shape[-1], self.features))
         x, weights = nn.dtypes.promote_dtype(x, weights, dtype=self.dtype)
-        return jax.lax.conv_general_dilated(
-            x,
-            weights,
-            (1, 1),
-            ((1, 2), (1, 2)),
-            lhs_dilation=(2, 2),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        n, height, width, channels = x.shape
+        # Along one axis, output 2i sees tap 1 on x[i]; output 2i+1 sees tap 0 on x[i] and tap 2
+        # on x[i+1].  Index 3 is the zero appended below.
+        taps = np.array([[1, 3], [0, 2]])
+        weights = jnp.pad(weights, ((0, 1), (0, 1), (0, 0), (0, 0)))
+        weights = weights[taps][:, :, taps]  # [phase y, tap y, phase x, tap x, C, features]
+        phases = weights.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, channels, 4 * self.features)
+        y = jax.lax.conv_general_dilated(
+            x, phases, (1, 1), ((0, 1), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
+        y = y.reshape(n, height, width, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
+        return y.reshape(n, 2 * height, 2 * width, self.features)
 
 
 def instance_norm(x: Array, epsilon: float = 1e-5) -> Array:
