@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 _SHARED = pathlib.Path(__file__).parents[1].parent / "shared" / "goldens"
-_COPIES = pathlib.Path(__file__).parent / "golden"
+COPIES = pathlib.Path(__file__).parent / "golden"
 
 
 def load(name: str, *, copy: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -19,7 +19,7 @@ def load(name: str, *, copy: bool = False) -> tuple[dict[str, np.ndarray], dict[
 
     ``copy`` reads the reduced copy in tests/golden, which is always there.
     """
-    folder = _COPIES if copy else _SHARED
+    folder = COPIES if copy else _SHARED
     if not (folder / f"{name}.npz").is_file():
         pytest.skip(f"needs {folder / name}.npz")
     with np.load(folder / f"{name}.npz") as arrays:
@@ -34,7 +34,7 @@ def state_dict(about: dict[str, Any]) -> dict[str, np.ndarray]:
             ``digest``.
     """
     state = {
-        key: _tensor(about["prefix"] + key, tuple(shape), about["gain"])
+        key: tensor(about["prefix"] + key, tuple(shape), about["gain"])
         for key, shape, _ in about["keys"]
     }
     expected = about.get("state_dict_sha256") or about["digest"]
@@ -50,7 +50,8 @@ def digest(state: dict[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def _tensor(key: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
+def tensor(key: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
+    """One tensor of the recipe, float32: a pure function of its key."""
     seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
     draw = np.random.Generator(np.random.PCG64(seed)).standard_normal(shape, dtype=np.float32)
     if key.endswith(".bias"):

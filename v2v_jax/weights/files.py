@@ -5,11 +5,24 @@ from __future__ import annotations
 import pathlib
 import pickle
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+
+
+_DAMAGED = (
+    SafetensorError,
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
+"""What the readers raise on files that are cut off, altered, or of another kind."""
 
 
 def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -38,24 +51,22 @@ def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of weights")
     try:
-        return readers[path.suffix](path)
-    except (
-        SafetensorError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-        EOFError,
-        RuntimeError,
-    ) as e:
+        state = readers[path.suffix](path)
+    except _DAMAGED as e:
         reason = str(e).partition("\n")[0]
         raise ValueError(f"{path}: cannot be read, is it damaged? ({reason})") from e
+    if state is None:
+        raise ValueError(f"{path}: holds no state dict (name -> tensor)")
+    return state
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
+    # Opened here, because np.load leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray] | None:
     try:
         import torch
     except ImportError as e:
@@ -67,7 +78,7 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
-        raise ValueError(f"{path}: holds no state dict (name -> tensor)")
+        return None
     return {name: _to_numpy(tensor) for name, tensor in content.items()}
 
 

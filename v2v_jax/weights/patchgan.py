@@ -27,6 +27,6 @@ def slots(state: StateDict) -> Slots:
 
 
 def _count_layers(state: StateDict) -> int:
-    found = [int(m[1]) for key in state if (m := re.fullmatch(r"model\.(\d+)\.weight", key))]
+    found = [int(m[1]) for key in state if (m := re.fullmatch(r"model\.(\d+)\.\w+", key))]
     last = max(found, default=11)
     return max(1, (last - 2) // 3) if last % 3 == 2 else 3
