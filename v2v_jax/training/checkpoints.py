@@ -269,11 +269,11 @@ def _named(tree: Any) -> dict[str, Any]:
     }
 
 
-def _bytes(leaf: Any) -> np.ndarray:
+def _bytes(leaf: Any) -> bytes:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     # A copy: a view of a CPU buffer would stop the next step from reusing it.
-    return np.array(leaf).reshape(-1).view(np.uint8)
+    return np.array(leaf).tobytes()
 
 
 def _leaves(state: Any) -> dict[str, Any]:
@@ -339,6 +339,5 @@ def _check_crc(leaves: dict[str, Any], state: Any, where: str) -> None:
     arrays = _named(state)
     bad = [n for n, leaf in leaves.items() if zlib.crc32(_bytes(arrays[n])) != leaf["crc32"]]
     if bad:
-        raise DamagedCheckpoint(
-            f"{where} is damaged: {len(bad)} of {len(leaves)} arrays have changed: {_some(sorted(bad))}"
-        )
+        count = f"{len(bad)} of {len(leaves)} arrays have changed"
+        raise DamagedCheckpoint(f"{where} is damaged: {count}: {_some(sorted(bad))}")

@@ -7,7 +7,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -221,16 +221,17 @@ def _due(step: int, every: int, last: bool = False) -> bool:
     return every > 0 and (step % every == 0 or last)
 
 
-def _placed(source: Iterator[Batch], mesh: Mesh, start: int) -> Iterator[Batch]:
+def _placed(source: Iterator[Batch], mesh: Mesh, start: int) -> Generator[Batch]:
     """Batches on the devices; an end of the data is an error."""
-    number = start
+    count = start
     try:
-        for number, batch in enumerate(source, start):
+        for batch in source:
             yield parallel.put_batch(batch, mesh)
+            count += 1
     finally:
         if close := getattr(source, "close", None):
             close()
-    raise ValueError(f"the data end after batch {number}: they must go on for all steps")
+    raise ValueError(f"the data end after {count} batches: they must suffice for all steps")
 
 
 def _initial(

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from absl import logging
 from tensorboardX import SummaryWriter
-from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.proto import summary_pb2
 
 from v2v_jax.training.pictures import gif_bytes, png_bytes
+
+Summary: Any = getattr(summary_pb2, "Summary")  # noqa: B009 - made at run time by protobuf
 
 
 def _import_clu() -> Any:
@@ -48,7 +50,7 @@ class EventWriter(metric_writers.MetricWriter):
     def __init__(self, logdir: Path, purge_step: int, fps: float = 8.0):
         """Opens ``logdir``; TensorBoard hides what earlier runs wrote from ``purge_step`` on."""
         # purge_step=0 would purge nothing.
-        self._writer = SummaryWriter(str(logdir), purge_step=purge_step or None)
+        self._writer: Any = SummaryWriter(str(logdir), purge_step=purge_step or None)
         self._fps = fps
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:

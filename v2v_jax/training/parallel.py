@@ -78,7 +78,7 @@ def is_writer() -> bool:
     return jax.process_index() == 0
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """A one-dimensional mesh, axis "data", over ``devices`` (None: all of all processes)."""
     chosen = np.array(jax.devices() if devices is None else list(devices))
     # Auto, because Explicit axes reject the gathers of the bilinear warp.

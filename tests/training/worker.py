@@ -1,0 +1,113 @@
+"""A training process of its own, for tests that kill it, limit it, or run two of it.
+
+``python worker.py '{"workdir": ..., "steps": ...}'``: see ``OPTIONS``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = {
+    "workdir": "", "steps": 4, "checkpoint_every": 1000, "clips": 4, "sleep": 0.0, "poisoned": [],
+    "nonfinite_limit": 10, "port": 0, "processes": 1, "process": 0, "devices": 1,
+}  # fmt: skip
+
+
+def start(script: Path = Path(__file__), **options) -> subprocess.Popen:
+    """Starts a worker; ``communicate()`` gives its output, stderr included."""
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(options.get("devices", 1)),
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
+    return subprocess.Popen(
+        [sys.executable, str(script), json.dumps(options)],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen, seconds: float = 120.0) -> tuple[int, str]:
+    """Exit status and output; a worker that hangs is killed."""
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, _ = process.communicate()
+        raise AssertionError(f"the worker hangs:\n{output}") from None
+    return process.returncode, output
+
+
+def run(**options) -> str:
+    """Runs one worker to its end; it must succeed."""
+    code, output = finish(start(**options))
+    assert code == 0, output
+    return output
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 90.0) -> None:
+    """Polls until ``condition()``; fails when the worker ends before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "the worker is too slow"
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def logged(workdir: Path) -> list[dict]:
+    """The complete lines of metrics.jsonl."""
+    path = Path(workdir) / "metrics.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def main() -> None:
+    o = {**OPTIONS, **json.loads(sys.argv[1])}
+    from absl import logging
+
+    from v2v_jax.training import parallel
+
+    logging.set_verbosity(logging.INFO)
+    if o["processes"] > 1:
+        parallel.initialize_distributed(f"127.0.0.1:{o['port']}", o["processes"], o["process"])
+
+    from training.toy_method import FROZEN, ToyMethod, batches
+    from v2v_jax.training.loop import train
+    from v2v_jax.training.optimizers import make_optimizers
+
+    share = o["clips"] // o["processes"]
+    rows = slice(o["process"] * share, (o["process"] + 1) * share)
+
+    def stream(step):
+        for batch in batches(step, clips=o["clips"], rows=rows, poisoned=o["poisoned"]):
+            time.sleep(o["sleep"])
+            yield batch
+
+    method = ToyMethod()
+    train(
+        method=method, optimizers=make_optimizers(method.players, learning_rate=1e-2),
+        frozen=FROZEN, batches=stream, steps=o["steps"], workdir=o["workdir"], log_every=1,
+        picture_every=0 if o["sleep"] else 3, checkpoint_every=o["checkpoint_every"],
+        nonfinite_limit=o["nonfinite_limit"],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
