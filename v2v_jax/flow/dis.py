@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from typing import Any
 
 import cv2
 import numpy as np
 
-_MIN_SIDE = 32  # Below it OpenCV 5.0's DIS crashes or asserts, depending on aspect ratio and preset.
+_MIN_SIDE = (
+    32  # Below it OpenCV 5.0's DIS crashes or asserts, depending on aspect ratio and preset.
+)
 _PRESETS = ("ultrafast", "fast", "medium")
 _estimators = threading.local()
 
@@ -57,7 +60,9 @@ class Dis:
         flow = _estimator(self.preset).calc(_grey(current, size), _grey(previous, size), None)
         if size == (width, height):
             return flow
-        flow = cv2.resize(flow, (width, height), interpolation=_interpolation(size, (width, height)))
+        flow = cv2.resize(
+            flow, (width, height), interpolation=_interpolation(size, (width, height))
+        )
         return flow * np.float32([width / size[0], height / size[1]])
 
 
@@ -83,9 +88,9 @@ def _interpolation(old: tuple[int, int], new: tuple[int, int]) -> int:
     return cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
 
 
-def _estimator(preset: str) -> cv2.DISOpticalFlow:
+def _estimator(preset: str) -> Any:
     """This thread's estimator."""
     if not hasattr(_estimators, preset):
         # The creator has kept this name from OpenCV 4 to 5; the presets' constants are 0, 1, 2.
-        setattr(_estimators, preset, cv2.DISOpticalFlow_create(_PRESETS.index(preset)))
+        setattr(_estimators, preset, cv2.DISOpticalFlow_create(_PRESETS.index(preset)))  # type: ignore
     return getattr(_estimators, preset)

@@ -1,0 +1,140 @@
+"""Folders of numbered pictures as videos."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Self
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from v2v_jax.data.atomic import Partial
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The pictures of a folder in numeric order (frame_2 before frame_10), hidden ones left out."""
+    frames = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    ]
+    return sorted(frames, key=natural_key)
+
+
+def natural_key(path: pathlib.Path) -> tuple:
+    """Sorts numbers inside names by value."""
+    pieces = re.split(r"([0-9]+)", path.name)
+    return [int(p) if p.isdecimal() else p.lower() for p in pieces], path.name  # type: ignore
+
+
+def read_image(path: pathlib.Path) -> np.ndarray:
+    """One picture as uint8 RGB, whatever it is stored as.
+
+    Grey and palette pictures are spread to three channels, 16 bit keep their upper byte, alpha is
+    dropped, a camera's orientation tag is honoured.
+
+    Raises:
+        ValueError: the file is no picture, or damaged (also a checksum inside a PNG).
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bit grey: Pillow's own conversion would clip it.
+                grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+                return np.repeat(grey[..., None], 3, axis=-1)
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow reports bad PNGs as SyntaxError.
+        reason = str(error).split(":")[0].split(" '")[0]
+        raise ValueError(
+            f"{path}: not a picture that can be read ({reason}); replace or remove it"
+        ) from error
+
+
+class FolderReader:
+    """The pictures of one folder, decoded one at a time; see `video.VideoReader`.
+
+    Raises:
+        ValueError: no pictures, or the first one cannot be read.
+    """
+
+    def __init__(self, path: pathlib.Path, fps: Fraction) -> None:
+        self.path = path
+        self.fps = fps
+        self._frames = list_frames(path)
+        if not self._frames:
+            raise ValueError(f"{path}: no frames in this folder (looked for png, jpg, jpeg)")
+        self.frames_estimate: int | None = len(self._frames)
+        self.height, self.width = read_image(self._frames[0]).shape[:2]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for path in self._frames:
+            frame = read_image(path)
+            if frame.shape[:2] != (self.height, self.width):
+                raise ValueError(
+                    f"{path}: {frame.shape[1]}x{frame.shape[0]} pixels, but the folder's first "
+                    f"frame has {self.width}x{self.height}; a video's frames must have one size"
+                )
+            yield frame
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class FolderWriter:
+    """Writes 000000.png, 000001.png, … into a folder that appears only when it is complete.
+
+    Raises:
+        FileExistsError: the folder exists and is not empty.
+        OSError: it cannot be written; raised before the first frame.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        final = pathlib.Path(path)
+        if final.exists() and (not final.is_dir() or any(final.iterdir())):
+            raise FileExistsError(
+                f"{final} exists and is not an empty folder: remove it or choose another output"
+            )
+        self._partial = Partial(final, folder=True)
+        self.frames = 0
+
+    def write(self, frame: np.ndarray) -> None:
+        """Appends one frame, uint8 [H, W, 3] RGB."""
+        _, code = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        try:
+            (self._partial.path / f"{self.frames:06d}.png").write_bytes(code.tobytes())
+        except OSError as error:
+            self.abort()
+            raise OSError(f"cannot write {self._partial.final}: {error.strerror}") from error
+        self.frames += 1
+
+    def close(self) -> None:
+        """Puts the folder under its final name.
+
+        Raises:
+            ValueError: no frame was written.
+        """
+        if not self.frames:
+            self.abort()
+            raise ValueError(f"{self._partial.final}: no frame was written")
+        self._partial.commit()
+
+    def abort(self) -> None:
+        """Removes what was written."""
+        self._partial.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.close() if kind is None else self.abort()
