@@ -1,0 +1,156 @@
+"""DESIGN.md's table of who may import whom, and the other habits a machine can check."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+MODULES = sorted((ROOT / "v2v_jax").rglob("*.py"))
+PORT = sorted((ROOT / "third_party" / "flownet2_port").rglob("*.py"))
+
+# A layer may import itself and what stands here; a layer is a folder or a file of v2v_jax.
+MAY_IMPORT = {
+    "types": (),
+    "ops": ("types",),
+    "nets": ("types",),
+    "losses": ("types",),
+    "data": ("types",),
+    "recurrence": ("types", "ops"),
+    "flow": ("types", "ops", "flownet2_port"),
+    "methods": ("types", "ops", "losses", "recurrence"),
+    "training": ("types", "methods.base"),
+    "evaluation": ("types", "ops", "recurrence", "methods.base", "training.checkpoints"),
+    "translator": ("types", "ops", "recurrence", "methods.base", "training.checkpoints"),
+    "weights": (),
+    "main": ("build", "training", "evaluation", "translator"),
+}
+# Packages that only these modules may import, wherever in the file the import stands.
+ONLY_IN = {
+    "orbax": {"training.checkpoints"},
+    "ml_collections": {"build", "main"},
+    "flownet2_port": {"flow.flownet2", "flow.raft"},
+}
+WITHOUT_JAX = ("data", "weights")
+LONGEST_FUNCTION, LONGEST_LOOP, LONGEST_CORE_FILE = 60, 170, 250
+NOT_CORE = ("data", "evaluation")
+
+
+def dotted(path: pathlib.Path) -> str:
+    """``training.loop`` for v2v_jax/training/loop.py, ``training`` for its __init__."""
+    parts = path.relative_to(ROOT / "v2v_jax").with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: pathlib.Path, *, top_level: bool = False) -> Iterator[str]:
+    """Dotted names that a file imports; ``from a import b`` gives a.b."""
+    tree = ast.parse(path.read_text())
+    for node in _run_on_import(tree) if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+            yield from _run_on_import(child)
+
+
+def within(name: str, layer: str) -> bool:
+    return name == layer or name.startswith(f"{layer}.")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_imports_follow_the_table(path):
+    module = dotted(path)
+    layer = module.partition(".")[0]
+    names = [name.removeprefix("v2v_jax.") for name in imports(path)]
+    ours = [name for name, full in zip(names, imports(path), strict=True) if full != name]
+    for package, allowed in ONLY_IN.items():
+        assert module in allowed or not any(within(name, package) for name in names), package
+    if layer in ("", "build"):
+        return
+    assert layer in MAY_IMPORT, f"{layer} has no row in the table"
+    for name in ours + [name for name in names if within(name, "flownet2_port")]:
+        assert any(within(name, other) for other in (layer, *MAY_IMPORT[layer])), name
+    if layer in WITHOUT_JAX:
+        assert not any(within(name, "jax") for name in imports(path, top_level=True))
+
+
+@pytest.mark.parametrize("path", PORT, ids=lambda path: path.stem)
+def test_port_knows_nothing_of_us(path):
+    assert not any(within(name, "v2v_jax") for name in imports(path))
+
+
+@pytest.mark.parametrize("path", MODULES + PORT, ids=lambda path: path.stem)
+def test_habits(path):
+    for package in ("tensorflow", "torch"):
+        assert not any(within(name, package) for name in imports(path, top_level=True))
+    assert path.stem not in ("utils", "helpers", "misc")
+    text = path.read_text()
+    if path in PORT or dotted(path).partition(".")[0] not in NOT_CORE:
+        lines = text.count("\n")
+        assert lines <= LONGEST_CORE_FILE, f"{lines} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.body[0].lineno + 1
+            limit = LONGEST_LOOP if path.name == "loop.py" else LONGEST_FUNCTION
+            assert length <= limit, f"{node.name} has {length} lines"
+
+
+def test_configs_are_plain():
+    for path in (ROOT / "configs").glob("*.py"):
+        foreign = [n for n in imports(path) if not within(n, "ml_collections")]
+        assert all(
+            within(n, "configs") or n.partition(".")[0] in sys.stdlib_module_names for n in foreign
+        ), f"{path.name}: {foreign}"
+
+
+def test_no_package_registry_is_named():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    hosts = re.compile(
+        "|".join(
+            (
+                "pypi" + r"\.org",
+                "python" + "hosted",
+                "npmjs" + r"\.",
+                "conda" + r"\.anaconda",
+                "index" + "-url",
+            )
+        )
+    )
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in (".npz", ".png", ".gif", ".mp4", ".jpg") or not path.is_file():
+            continue
+        assert not hosts.search(path.read_text(errors="ignore")), name
+
+
+def run_python(*args: str) -> str:
+    done = subprocess.run([sys.executable, *args], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, v2v_jax; print(sorted({'jax', 'numpy', 'cv2'} & set(sys.modules)))"
+    assert run_python("-c", code).strip() == "[]"
+
+
+@pytest.mark.skipif(not (ROOT / "v2v_jax" / "main.py").exists(), reason="main.py is not there yet")
+def test_help_is_light():
+    timed = run_python("-X", "importtime", "-m", "v2v_jax.main", "--help")
+    assert "--workdir" in timed
+    assert not re.search(r"\|\s+(jax|jaxlib|flax|tensorflow)$", timed, re.MULTILINE)
