@@ -7,6 +7,7 @@ import sys
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,10 @@ import numpy as np
 import pytest
 
 from v2v_jax import translator as translator_module
+from v2v_jax.methods.recurrent import Recurrent
+from v2v_jax.nets.discriminator import PatchDiscriminator
+from v2v_jax.nets.fusion import Fusion
+from v2v_jax.nets.generator import ResnetGenerator
 from v2v_jax.ops.warp import backward_warp
 from v2v_jax.training import checkpoints
 from v2v_jax.translator import Restored, Translator, plan_outputs, translate_files
@@ -70,6 +75,10 @@ class Inverting:
         return carry, -frames
 
 
+REMEMBERING: Any = Remembering()
+INVERTING: Any = Inverting()
+
+
 def make_video(frames=12, height=32, width=64, seed=0):
     levels = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3))
     # Brightness varies with time, so brightness_shift moves the picture by whole pixels.
@@ -77,8 +86,8 @@ def make_video(frames=12, height=32, width=64, seed=0):
     return (levels * gains[:, None, None, None]).astype(np.uint8)
 
 
-def make(method=None, host_flow=None, chunk=5):
-    return Translator(method or Remembering(), GENERATOR, {}, host_flow, chunk)
+def make(method: Any = REMEMBERING, host_flow=None, chunk: int | None = 5):
+    return Translator(method, GENERATOR, {}, host_flow, chunk)
 
 
 def streamed(translator, video):
@@ -114,6 +123,49 @@ def test_the_whole_video_is_the_methods_own_recurrence():
     assert grey_levels(make()(video), expected) <= 1
 
 
+def test_the_papers_method_streams_and_chunks_alike():
+    method: Any = Recurrent(
+        image=ResnetGenerator(features=4, blocks=1),
+        fusion=Fusion(features=4),
+        discriminator=PatchDiscriminator(features=4),
+        content=PatchDiscriminator(features=4),
+    )
+    video = make_video(frames=5, height=30, width=45)
+    clip: Any = {"frames": video[None, :, :28, :44]}
+    players = jax.eval_shape(method.init, jax.random.key(0), {"source": clip, "target": clip})
+    rng = np.random.default_rng(0)  # Compiling a random initialisation would take seconds.
+    generator = jax.tree.map(
+        lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32),
+        players["generator"]["to_target"],
+    )
+    translator = Translator(method, generator, {}, brightness_shift, chunk=2)
+    whole = translator(video)
+    assert np.std(whole) > 1
+    assert grey_levels(streamed(translator, video), whole) <= 1
+    alone = np.concatenate([translator(video[t : t + 1]) for t in range(5)])
+    assert grey_levels(alone, whole) > 1, "the recurrence does nothing"
+
+
+def test_large_frames_come_in_smaller_chunks():
+    def frames_at_once(height, width):
+        lengths = []
+
+        def estimate(current, previous):
+            return np.zeros((height, width, 2), np.float32)
+
+        translator = make(INVERTING, host_flow=estimate, chunk=None)
+        advance = translator._advance
+        translator._advance = lambda state, frames, length: (
+            lengths.append(length) or advance(state, frames, length)
+        )
+        translator(np.zeros((1, height, width, 3), np.uint8))
+        return lengths[0]
+
+    assert frames_at_once(32, 64) == frames_at_once(512, 1024) == 8
+    assert frames_at_once(1080, 1920) == 2
+    assert frames_at_once(2160, 3840) == 1
+
+
 def test_flow_on_the_host_does_what_flow_in_the_graph_does():
     video = make_video()
     still = make(host_flow=lambda current, previous: 0 * brightness_shift(current, previous))
@@ -144,7 +196,7 @@ def test_host_flow_sees_each_pair_once_at_the_padded_size():
 def test_any_size_is_padded_by_its_edges_and_cropped_back(height, width):
     video = make_video(frames=3, height=height, width=width)
     margins = ((0, 0), (0, -height % 4), (0, -width % 4), (0, 0))
-    translator = make(Inverting())
+    translator = make(INVERTING)
     assert grey_levels(translator(video), 255 - video) == 0
     translator = make()
     by_hand = translator(np.pad(video, margins, mode="edge"))[:, :height, :width]
@@ -154,7 +206,7 @@ def test_any_size_is_padded_by_its_edges_and_cropped_back(height, width):
 
 def test_a_single_frame_and_a_method_without_carry():
     video = make_video(frames=1)
-    assert grey_levels(make(Inverting())(video), 255 - video) == 0
+    assert grey_levels(make(INVERTING)(video), 255 - video) == 0
     assert grey_levels(make()(video), streamed(make(), video)) == 0
 
 
@@ -177,7 +229,7 @@ def test_a_state_is_never_changed():
     expected = translator(np.stack([first, second]))[1]
     assert grey_levels(once, expected) == grey_levels(again, expected) == 0
     with pytest.raises(dataclasses.FrozenInstanceError):
-        state.previous = None
+        state.previous = None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +271,8 @@ def test_the_pure_function_serves_other_programs():
     clips = jnp.stack([frames, -frames])
     both = program(translator.params, carry, clips)
     np.testing.assert_allclose(both[0], expected, atol=1e-6)
-    exported = jax.export.export(translator.translate_fn)(translator.params, carry, frames)
+    jitted: Any = translator.translate_fn
+    exported = jax.export.export(jitted)(translator.params, carry, frames)
     _, output = exported.call(translator.params, carry, frames)
     np.testing.assert_allclose(output, expected, atol=1e-6)
     # Chunks by the caller's own hand, with the carry handed on.
@@ -313,27 +366,30 @@ class FakeFiles:
 def test_one_bad_file_does_not_lose_the_others():
     good = make_video()
     bad = [*good[:7], ValueError("b.mp4 ends in the middle of a frame")]
-    files = FakeFiles({"a.mp4": list(good), "b.mp4": bad, "c.mp4": list(good[:3])})
-    jobs = [(path, f"out/{path}") for path in files.videos]
+    files: Any = FakeFiles({"a.mp4": list(good), "b.mp4": bad, "c.mp4": list(good[:3])})
+    jobs: Any = [(path, f"out/{path}") for path in files.videos]
     with pytest.raises(OSError, match=r"1 of 3 videos failed: b\.mp4: .*middle of a frame"):
         translate_files(make(), jobs, files.reader, files.writer)
     assert sorted(files.written) == ["out/a.mp4", "out/c.mp4"]
     assert grey_levels(files.written["out/a.mp4"], make()(good)) == 0
-    with pytest.raises(ValueError, match="^b.mp4 ends"):
+    with pytest.raises(ValueError, match=r"^b\.mp4 ends"):
         translate_files(make(), jobs[1:2], files.reader, files.writer)
 
 
 def test_files_side_by_side_at_another_size():
-    files = FakeFiles({"a.mp4": list(make_video())})
-    jobs = [("a.mp4", "b.mp4")]
+    files: Any = FakeFiles({"a.mp4": list(make_video())})
+    jobs: Any = [("a.mp4", "b.mp4")]
     translate_files(make(), jobs, files.reader, files.writer, side_by_side=True, size=(16, 32))
     assert files.written["b.mp4"].shape == (12, 16, 64, 3)
 
 
 def test_a_bug_is_not_taken_for_a_bad_file():
-    files = FakeFiles({"a.mp4": [*make_video(), TypeError("a bug")], "b.mp4": list(make_video())})
+    files: Any = FakeFiles(
+        {"a.mp4": [*make_video(), TypeError("a bug")], "b.mp4": list(make_video())}
+    )
+    jobs: Any = [("a.mp4", "x"), ("b.mp4", "y")]
     with pytest.raises(TypeError, match="a bug"):
-        translate_files(make(), [("a.mp4", "x"), ("b.mp4", "y")], files.reader, files.writer)
+        translate_files(make(), jobs, files.reader, files.writer)
 
 
 def test_plan_outputs(tmp_path):
@@ -357,6 +413,11 @@ def test_plan_outputs(tmp_path):
         plan_outputs(["a.mp4"], "out.avi")
 
 
+def remembering(name="remembering", host_flow=None):
+    method: Any = Remembering(name)
+    return Restored(method, {}, host_flow)
+
+
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A run whose checkpoint and config are made up."""
@@ -368,7 +429,7 @@ def trained(tmp_path, monkeypatch):
         return players, {"config": {"name": "from the config"}}
 
     def restore(config):
-        return Restored(Remembering(config["name"]), {}, brightness_shift)
+        return remembering(config["name"], brightness_shift)
 
     monkeypatch.setattr(translator_module.checkpoints, "load_player", load_player)
     monkeypatch.setattr(Translator, "factory", staticmethod(restore))
@@ -383,7 +444,7 @@ def test_load_restores_method_direction_step_and_host_flow(trained):
     assert grey_levels(translator(video), make(host_flow=brightness_shift)(video)) == 0
     assert Translator.load(trained, "to_source").params["generator"]["gain"] == 1.5
     assert Translator.load(trained, step=7).params["generator"]["gain"] == 7
-    with pytest.raises(ValueError, match="'sideways'.* one of to_source, to_target"):
+    with pytest.raises(ValueError, match=r"'sideways'.* one of to_source, to_target"):
         Translator.load(trained, "sideways")
 
 
@@ -397,7 +458,7 @@ def test_load_without_a_checkpoint_says_how_to_train(tmp_path, monkeypatch, fold
 
 
 def test_load_takes_the_average_out_of_a_real_checkpoint(tmp_path, monkeypatch):
-    restored = Restored(Remembering(), {}, None)
+    restored = remembering()
     monkeypatch.setattr(Translator, "factory", staticmethod(lambda config: restored))
     gains = {"to_target": {"gain": jnp.float32(-1.5)}, "to_source": {"gain": jnp.float32(1.5)}}
     saved = checkpoints.Checkpoints(tmp_path / "checkpoints")

@@ -37,6 +37,9 @@ MULTIPLE = 4
 """Networks halve the picture twice: other sizes are padded to the next multiple, then cropped."""
 SMALLEST = 16
 """Fewest rows and columns: the networks' reflections need a few pixels at a quarter of the size."""
+PIXELS_AT_ONCE = 8 * 512 * 1024
+"""Where no chunk is given: 8 frames, fewer where they are larger than 512x1024.  The generator's
+widest layer then takes 1 GiB (64 features in float32), whatever the size of the video."""
 PROGRESS_SECONDS = 10.0
 """Time between two progress lines."""
 
@@ -114,7 +117,7 @@ class Translator:
         generator: Params,
         frozen: Params,
         host_flow: Flow | None = None,
-        chunk: int = 8,
+        chunk: int | None = None,
     ):
         """For programs that have the parameters at hand; see ``load`` for trained runs.
 
@@ -124,12 +127,13 @@ class Translator:
             frozen: parameters of the networks that are not trained; {} if none.
             host_flow: estimates backward flow on the host, uint8 [H, W, 3] (current, previous)
                 -> float32 [H, W, 2] in pixels; None: the method estimates it in the graph.
-            chunk: frames computed at once; more is faster on a GPU and takes more memory.
+            chunk: frames computed at once; more is faster on a GPU and takes more memory.  None:
+                8, fewer where frames are large (``PIXELS_AT_ONCE``).
 
         Raises:
             ValueError: ``chunk`` is less than 1.
         """
-        if chunk < 1:
+        if chunk is not None and chunk < 1:
             raise ValueError(f"chunk must be at least 1 frame, got {chunk}")
         self.method = method
         self.host_flow = host_flow
@@ -143,7 +147,7 @@ class Translator:
         workdir: str | os.PathLike[str],
         direction: str = "to_target",
         step: int | None = None,
-        chunk: int = 8,
+        chunk: int | None = None,
     ) -> Translator:
         """Reads a trained run: the averaged (EMA) parameters of its translating player.
 
@@ -266,14 +270,19 @@ class Translator:
         return progress.done
 
     def _translated(
-        self, frames: Iterable[np.ndarray], chunk: int
+        self, frames: Iterable[np.ndarray], chunk: int | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields (source, output) frames, one chunk behind the device."""
         frames = iter(frames)
-        state = None
+        first = next(frames, None)
+        if first is None:
+            return
+        height, width = first.shape[:2]
+        state = self.start(height, width)
+        chunk = chunk or max(1, min(8, PIXELS_AT_ONCE // (height * width)))
+        frames = itertools.chain([first], frames)
         pending: tuple[list[np.ndarray], Array] | None = None
         while block := list(itertools.islice(frames, chunk)):
-            state = state or self.start(*block[0].shape[:2])
             # Dispatch is asynchronous: the device computes this chunk while the previous one is
             # fetched and written and the next one is read.
             output, state = self._advance(state, block, chunk)
