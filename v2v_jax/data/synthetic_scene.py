@@ -64,6 +64,8 @@ class Look:
     """Light left in a shadow."""
     lean: tuple[float, float]
     """Where a shadow falls, metres in X and Z per metre of height."""
+    canopy: float
+    """Radius of a tree's or person's shadow, share of its width."""
     building: float
     floors: tuple[int, int]
     setback: tuple[float, float]
@@ -84,7 +86,7 @@ LOOKS = {
     "game": Look(
         camera_height=1.25, sky_top=(62, 132, 232), sky_low=(176, 214, 248), cloud=(250, 251, 255),
         clouds=0.75, road=(112, 110, 118), walk=(202, 192, 178), terrain=(104, 182, 66),
-        marking=(248, 246, 236), backdrop=(112, 160, 150), backdrop_height=0.045,
+        marking=(248, 246, 236), backdrop=(112, 160, 150), backdrop_height=0.03,
         trunk=(122, 84, 52), roof=(196, 84, 56), red=(226, 34, 34), blue=(32, 84, 210),
         glass=(96, 146, 196),
         walls=((238, 214, 160), (236, 176, 128), (226, 226, 218), (214, 150, 132), (160, 196, 214)),
@@ -92,7 +94,8 @@ LOOKS = {
         paints=((214, 36, 34), (240, 190, 36), (40, 96, 206), (238, 238, 240), (44, 158, 96),
                 (236, 120, 30), (52, 52, 60), (150, 60, 170)),
         haze=0.0022, grain=0.35, noise=0.8, ambient=0.74, sun=0.34, shadow=0.62, lean=(0.75, 0.35),
-        building=0.42, floors=(1, 2), setback=(12.5, 16.0), gap=3.0, tree=0.22, second_row=0.15,
+        canopy=0.42,
+        building=0.36, floors=(1, 2), setback=(12.5, 16.0), gap=3.0, tree=0.16, second_row=0.1,
         bush=0.35, parked=0.22, traffic=0.3, people=0.14, sign=0.3,
     ),
     "street": Look(
@@ -106,6 +109,7 @@ LOOKS = {
         paints=((52, 54, 56), (150, 152, 150), (92, 28, 28), (196, 198, 196), (40, 52, 74),
                 (76, 82, 74), (110, 112, 114), (28, 29, 31)),
         haze=0.0065, grain=1.0, noise=1.5, ambient=0.92, sun=0.08, shadow=0.6, lean=(0.0, 0.0),
+        canopy=0.12,
         building=0.93, floors=(4, 7), setback=(9.8, 11.0), gap=0.4, tree=0.6, second_row=0.5,
         bush=0.15, parked=0.62, traffic=0.38, people=0.4, sign=0.3,
     ),
@@ -207,6 +211,7 @@ class _Builder:
         self.corners.append(corners)
         self.facing.append(facing)
         label = self.label if label is None else label
+        tint = (tint,) * 3 if isinstance(tint, float) else tuple(tint)
         self.rows.append(
             (
                 tile,
@@ -255,7 +260,7 @@ class _Builder:
         texel[:, 0, :3], texel[:, 1, :3] = u * scale[:, :1], -up * scale[:, 1:]
         texel[:, :, 3] = -(texel[:, :, :3] * corners[:, 0, None]).sum(-1)
         texel[:, 1, 3] += 64.0
-        colour = np.stack([np.broadcast_to(value, 3) for value in tint])
+        colour = np.array(tint, np.float64)
         sun = np.array([-self.look.lean[0], 1.0, -self.look.lean[1]])
         light = self.look.ambient + self.look.sun * (normal @ (sun / np.linalg.norm(sun)))
         return Surfaces(
@@ -322,7 +327,7 @@ def _cutout(b, rng, kind, label, x, z, width, height, layer=1, speed=0.0, foot=0
     quad = _upright(x - width / 2, x + width / 2, foot, foot + height, z)
     b.add(quad, b.pick(rng, kind), facing=_FRONT, tint=rng.uniform(0.9, 1.1), cutout=True)
     angles = np.arange(8) * math.pi / 4
-    ring = np.stack([np.cos(angles), np.sin(angles)], 1) * (0.42 * width)
+    ring = np.stack([np.cos(angles), np.sin(angles)], 1) * (b.look.canopy * width)
     b.shade(ring + (x, z) + 0.62 * height * np.array(b.look.lean))
 
 
@@ -359,7 +364,7 @@ def _car(b, rng, x, z, towards: bool, speed=0.0, leads=0.0) -> None:
     b.add(_upright(x - half, x + half, 0, deck, z), end, facing=_FRONT)
     c0, c1 = (z + 1.1, z1 - 0.5) if towards else (z + 0.5, z1 - 1.1)
     r0, r1 = c0 + (0.75 if towards else 0.5), c1 - (0.5 if towards else 0.75)
-    low, high = half - 0.03, half - 0.2
+    low, high = half, half - 0.17
     for s in (-1, 1):
         flank = [(x + s * low, deck, c0), (x + s * low, deck, c1), (x + s * high, roof, r1),
                  (x + s * high, roof, r0)]  # fmt: skip
@@ -430,15 +435,13 @@ def build_scene(
         if number % every == phase:
             crossings.append((number + 0.5) * PLOT)
             continue
+        rng = seed(2, number % 2**32)
         for side in (-1, 1):
-            _plot(b, seed(2, number % 2**32, side + 1), side, number * PLOT, number)
-    lanes = [(-1.75, -rng_speed, 16.0, look.traffic, True) for rng_speed in [1.1 * drive.speed]]
-    for lane, (x, speed, slot, chance, _) in enumerate(lanes):
-        _procession(b, seed, 3 + lane, (first, last, start, stop), x, speed, slot, chance, _traffic)
+            _plot(b, rng, side, number * PLOT, number)
+    reach = (first, last, start, stop)
+    _procession(b, seed, 3, reach, -1.75, -1.1 * drive.speed, 16.0, look.traffic, _traffic)
     for lane, (x, speed) in enumerate([(7.9, 0.075), (8.6, -0.08), (-7.9, 0.08), (-8.6, -0.07)]):
-        _procession(
-            b, seed, 8 + lane, (first, last, start, stop), x, speed, 6.0, look.people, _walker
-        )
+        _procession(b, seed, 8 + lane, reach, x, speed, 6.0, look.people, _walker)
     if seed(7).random() < 0.7:
         _car(b, seed(7, 1), 1.75, 0.0, towards=False, leads=1.0)
     return b.finish(), np.array(crossings)
@@ -459,7 +462,8 @@ def _procession(b, seed, tag, reach, x, speed, slot, chance, place) -> None:
     first, last, start, stop = reach
     low = start - max(speed * first, speed * last)
     high = stop - min(speed * first, speed * last)
-    for number in range(math.floor(low / slot) - 1, math.ceil(high / slot) + 1):
+    group = 4
+    for number in range(math.floor(low / slot / group) - 1, math.ceil(high / slot / group)):
         rng = seed(tag, number % 2**32)
-        if rng.random() < chance:
-            place(b, rng, x, number * slot, speed)
+        for place_in_group in np.flatnonzero(rng.random(group) < chance).tolist():
+            place(b, rng, x, (group * number + place_in_group) * slot, speed)
