@@ -56,14 +56,12 @@ class Dis:
         _check(current, previous)
         height, width = current.shape[:2]
         scale = max(self.scale, _MIN_SIDE / min(height, width))
-        size = (max(_MIN_SIDE, round(width * scale)), max(_MIN_SIDE, round(height * scale)))
-        flow = _estimator(self.preset).calc(_grey(current, size), _grey(previous, size), None)
-        if size == (width, height):
+        old, new = (width, height), (round(width * scale), round(height * scale))
+        flow = _estimator(self.preset).calc(_grey(current, new), _grey(previous, new), None)
+        if new == old:
             return flow
-        flow = cv2.resize(
-            flow, (width, height), interpolation=_interpolation(size, (width, height))
-        )
-        return flow * np.float32([width / size[0], height / size[1]])
+        flow = np.asarray(cv2.resize(flow, old, interpolation=_interpolation(new, old)))
+        return flow * np.array([width / new[0], height / new[1]], dtype=np.float32)
 
 
 def _check(current: np.ndarray, previous: np.ndarray) -> None:

@@ -1,0 +1,200 @@
+"""Batches for training: step n's batch is a pure function of the seed and n.
+
+Nothing about the stream needs saving: a resumed run asks for ``step=n`` and goes on bit for bit.
+P processes draw the same global batch as one, process p its p-th block of rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import grain
+import numpy as np
+
+from v2v_jax.data.sources import Source
+from v2v_jax.data.transforms import Arrays, Window, draw, reverse_time, windows
+
+HostFlow = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(current, previous), uint8 [H, W, 3] -> backward flow f32[H, W, 2]; see `flow.base.HostFlow`."""
+
+_PREFETCHED_BATCHES = 4  # Grain's own default would hold 500.
+
+
+class Batches(Iterator[dict[str, Arrays]]):
+    """An endless iterator of batches; `close` stops its threads."""
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Arrays]:
+        return next(self._iterator)
+
+    def close(self) -> None:
+        self._iterator.close()
+
+
+def make_batches(
+    source: Source,
+    target: Source,
+    *,
+    batch_size: int,
+    frames: int,
+    stride: int = 1,
+    temporal_flip: float = 0.5,
+    seed: int,
+    step: int = 0,
+    flow: HostFlow | None = None,
+    use_given_flow: bool = False,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int = 2,
+    labels: bool = False,
+) -> Batches:
+    """Unpaired batches of clips, endlessly, beginning with that of ``step``.
+
+    Each domain is shuffled on its own.  An epoch visits every video, in windows of about a clip's
+    length, so a long video is drawn as often as its length earns; start (uniform over the video)
+    and direction are drawn anew for every clip.
+
+    Args:
+        source, target: the two domains.
+        batch_size: clips per domain over all processes.
+        frames: K, frames per clip.
+        stride: every stride-th frame of the video.
+        temporal_flip: probability that a clip runs backwards (paper, section 3.7).
+        seed: of the stream, not negative.
+        step: the first batch's number.
+        flow: estimates flow on the host, after the temporal flip, for every consecutive pair.
+        use_given_flow: hand on the flow the sources know, that of the flipped clip.
+        process_index, process_count: which rows of the global batch are this process's.
+        threads: how many batches are prepared at once; 0 for none ahead of time.
+        labels: hand on labels too, for the domains that have them.
+
+    Returns:
+        Batches ``{"source": clip, "target": clip}``, each clip with ``frames`` u8[b, K, H, W, 3]
+        and, where asked for, ``flow`` f32[b, K-1, H, W, 2] (backward, pixels) and ``labels``
+        i32[b, K, H, W]; b = batch_size / process_count.
+
+    Raises:
+        ValueError: a video too short for a clip, sizes that do not divide, flow or labels asked of
+            sources that have none.
+    """
+    _check_numbers(batch_size, frames, stride, temporal_flip, seed, step, process_count)
+    if flow is not None and use_given_flow:
+        raise ValueError("flow is either estimated or given by the data, not both")
+    if use_given_flow and stride != 1:
+        raise ValueError(f"given flow joins neighbouring frames: it needs stride 1, not {stride}")
+    if labels and not (source.provides | target.provides) & {"labels"}:
+        raise ValueError("labels are asked for, but neither domain has any")
+    span = (frames - 1) * stride + 1
+    domains = []
+    for tag, domain in enumerate((source, target)):
+        if use_given_flow and "flow" not in domain.provides:
+            raise ValueError(f"no flow is known for {domain.names[0]}: estimate it (flow='dis')")
+        _check_lengths(domain, span, frames, stride)
+        load = LoadClip(domain, span, stride, temporal_flip, flow, use_given_flow, labels)
+        domains.append(_clips(domain, load, span, seed, tag))
+    # Consecutive rows, then every P-th block: the processes' rows, one after the other, are the
+    # rows of the one-process batch in its order.
+    stream = (
+        grain.experimental.ZipMapDataset(domains)
+        .map(_by_domain)
+        .batch(batch_size // process_count, drop_remainder=True)[process_index::process_count]
+    )
+    ahead = _PREFETCHED_BATCHES if threads else 0
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+    return Batches(iter(stream[step:].to_iter_dataset(options)))
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadClip(grain.transforms.RandomMap):
+    """Window -> clip: draws, reads, reverses, then estimates flow."""
+
+    source: Source
+    span: int
+    stride: int
+    temporal_flip: float
+    flow: HostFlow | None
+    use_given_flow: bool
+    labels: bool
+
+    def random_map(self, element: Window, rng: np.random.Generator) -> Arrays:
+        """The clip a window yields under this generator."""
+        chance = draw(element, self.temporal_flip, rng)
+        known = self.source.read(element.video, chance.start, self.span)
+        clip = {"frames": known["frames"][:: self.stride]}
+        if self.labels and "labels" in known:
+            clip["labels"] = known["labels"][:: self.stride].astype(np.int32)
+        if self.use_given_flow:
+            clip |= {name: known[name] for name in ("flow", "forward_flow") if name in known}
+        if chance.backwards:
+            clip = reverse_time(clip)
+        clip.pop("forward_flow", None)
+        if self.flow is not None:
+            clip["flow"] = _estimate(self.flow, clip["frames"])
+        # Also takes the few frames out of the memory map.
+        return {name: np.ascontiguousarray(array) for name, array in clip.items()}
+
+
+def _estimate(flow: HostFlow, frames: np.ndarray) -> np.ndarray:
+    """Backward flow of every frame but the first, f32[K-1, H, W, 2]."""
+    pairs = zip(frames[1:], frames[:-1], strict=True)
+    flows = [np.asarray(flow(current, previous), np.float32) for current, previous in pairs]
+    return np.stack(flows) if flows else np.zeros((0, *frames.shape[1:3], 2), np.float32)
+
+
+def _clips(
+    domain: Source, load: LoadClip, span: int, seed: int, tag: int
+) -> grain.MapDataset[Arrays]:
+    # Never seed and seed + 1: Grain's epoch e + 1 of one is epoch e of the other.  Explicit seeds,
+    # since automatic ones change with every transformation that is put in front.
+    shuffle_seed, clip_seed = np.random.SeedSequence([seed, tag]).generate_state(2)
+    return (
+        grain.MapDataset.source(windows(domain.lengths, span))
+        .shuffle(seed=int(shuffle_seed))
+        .random_map(load, seed=int(clip_seed))
+        .repeat()
+    )
+
+
+def _by_domain(pair: tuple[Arrays, Arrays]) -> dict[str, Arrays]:
+    return {"source": pair[0], "target": pair[1]}
+
+
+def _check_numbers(
+    batch_size: int,
+    frames: int,
+    stride: int,
+    temporal_flip: float,
+    seed: int,
+    step: int,
+    process_count: int,
+) -> None:
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"a batch of {batch_size} clips cannot be divided among {process_count} processes: "
+            f"choose a multiple of {process_count}"
+        )
+    if frames < 1 or stride < 1:
+        raise ValueError(f"a clip needs frames and stride of at least 1, not {frames} and {stride}")
+    if not 0 <= temporal_flip <= 1:
+        raise ValueError(f"the temporal flip is a probability, not {temporal_flip}")
+    if seed < 0 or step < 0:
+        raise ValueError(f"seed and step must not be negative, they are {seed} and {step}")
+
+
+def _check_lengths(domain: Source, span: int, frames: int, stride: int) -> None:
+    short = [n for n, length in enumerate(domain.lengths) if length < span]
+    if not short:
+        return
+    others = f" (and {len(short) - 1} more videos)" if len(short) > 1 else ""
+    need = f"K = {frames} frames" + (f" at stride {stride}, that is {span}" if stride > 1 else "")
+    raise ValueError(
+        f"{domain.names[short[0]]}: only {domain.lengths[short[0]]} frames{others}, but a clip "
+        f"needs {need}: leave it out, or train on shorter clips"
+    )

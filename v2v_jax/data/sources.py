@@ -1,0 +1,114 @@
+"""Where clips come from: videos on disk, the synthetic world."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Protocol
+
+import numpy as np
+from absl import logging
+
+from v2v_jax.data.cache import CachedVideo, cached_video
+from v2v_jax.data.synthetic import World
+from v2v_jax.data.transforms import Arrays
+from v2v_jax.data.video import list_inputs
+
+
+class Source(Protocol):
+    """Videos of one domain, all at one size, read by index and frame."""
+
+    @property
+    def lengths(self) -> list[int]:
+        """Frames of every video."""
+        ...
+
+    @property
+    def names(self) -> list[str]:
+        """What messages call every video."""
+        ...
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """Which of ``flow`` and ``labels`` `read` hands on besides the frames."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        ...
+
+    def read(self, index: int, start: int, count: int) -> Arrays:
+        """Frames start .. start + count - 1 of a video.
+
+        Returns:
+            ``frames`` u8[count, H, W, 3] and, where known, ``labels`` [count, H, W] (Cityscapes
+            train ids), ``flow`` (backward) and ``forward_flow`` f32[count-1, H, W, 2] in pixels.
+        """
+        ...
+
+
+class VideoSource:
+    """Video files or frame folders, decoded once into a cache on disk.
+
+    Args:
+        pattern: see `video.list_inputs`.
+        height, width: training size; frames are cropped to its aspect ratio, then resampled.
+        cache_dir: where decoded frames are kept, see `cache`.
+
+    Raises:
+        FileNotFoundError: nothing matches.
+        ValueError: a video that cannot be read to its end.
+        OSError: the cache cannot be written.
+    """
+
+    provides: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        pattern: str | os.PathLike[str],
+        height: int,
+        width: int,
+        cache_dir: str | os.PathLike[str],
+    ) -> None:
+        self._videos: list[CachedVideo] = []
+        paths = list_inputs(pattern)
+        for number, path in enumerate(paths, start=1):
+            self._videos.append(cached_video(path, pathlib.Path(cache_dir), height, width))
+            logging.log_every_n_seconds(
+                logging.INFO, "%d of %d videos of %s are ready", 10, number, len(paths), pattern
+            )
+        self.lengths = [video.length for video in self._videos]
+        self.names = [video.name for video in self._videos]
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def read(self, index: int, start: int, count: int) -> Arrays:
+        """See `Source.read`; the frames are memory mapped and read only."""
+        return {"frames": self._videos[index].read(start, count)}
+
+
+class SyntheticSource:
+    """Clips of the synthetic world, with exact flow and labels."""
+
+    provides: frozenset[str] = frozenset({"flow", "labels"})
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.lengths = [world.length] * len(world)
+        self.names = [
+            f"clip {index} of the synthetic {world.domain}" for index in range(len(world))
+        ]
+
+    def __len__(self) -> int:
+        return len(self._world)
+
+    def read(self, index: int, start: int, count: int) -> Arrays:
+        """See `Source.read`."""
+        clip = self._world.frames(index, start, count)
+        return {
+            "frames": clip.frames,
+            "labels": np.asarray(clip.labels),
+            "flow": clip.backward,
+            "forward_flow": clip.forward,
+        }
