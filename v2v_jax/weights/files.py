@@ -12,7 +12,6 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-
 _DAMAGED = (
     SafetensorError,
     zipfile.BadZipFile,
