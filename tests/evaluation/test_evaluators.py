@@ -122,9 +122,7 @@ def _figures(method: Method, clips: list[EvaluationClip] | None = None) -> dict[
     clips = [_clip(0), _clip(1)] if clips is None else clips
     pairs = [
         dict(
-            evaluators.evaluate(
-                method, {}, {}, [clip], flow_for_method=clip["flow"], judges=JUDGES
-            )
+            evaluators.evaluate(method, {}, {}, [clip], flow_for_method=clip["flow"], judges=JUDGES)
         )
         for clip in clips
     ]
@@ -209,6 +207,15 @@ def test_regions_of_exact_flow():
     np.testing.assert_array_equal(regions.valid, ~regions.new)
 
 
+def test_shaded_pixels_leave_the_warping_error_but_are_not_new():
+    clip = _clip()
+    clip["shaded"] = np.zeros_like(clip["occluded"])
+    clip["shaded"][:, :4] = True
+    regions = evaluators.find_regions(clip)
+    assert not regions.valid[:, :4].any() and not regions.new[:, :4, :-STEP].any()
+    assert regions.valid[:, 4:, :-STEP].all()
+
+
 def test_a_forward_flow_stands_in_for_the_occlusion():
     clip = _clip()
     del clip["occluded"]
@@ -227,7 +234,9 @@ def test_real_video_is_scored_by_estimated_flow_in_both_directions():
     asked = []
 
     def estimate(current: np.ndarray, previous: np.ndarray) -> np.ndarray:
-        order = [np.flatnonzero((clip["frames"] == x).all((1, 2, 3)))[0] for x in (current, previous)]
+        order = [
+            np.flatnonzero((clip["frames"] == x).all((1, 2, 3)))[0] for x in (current, previous)
+        ]
         asked.append(tuple(order))
         flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
         flow[..., 0] = STEP * (order[0] - order[1])
@@ -270,9 +279,7 @@ def test_windows_hold_three_to_five_frames_and_never_the_first():
 def test_segmentation_is_pooled_over_clips_and_figures_are_averaged():
     clips = [_clip(0), _clip(1)]
     flow = clips[0]["flow"]
-    figures = dict(
-        evaluators.evaluate(HONEST, {}, {}, clips, flow_for_method=flow, judges=JUDGES)
-    )
+    figures = dict(evaluators.evaluate(HONEST, {}, {}, clips, flow_for_method=flow, judges=JUDGES))
     single = [
         evaluators.evaluate_clip(HONEST, {}, {}, clip, flow_for_method=flow, judges=JUDGES)
         for clip in clips

@@ -77,7 +77,9 @@ def curve_svg(name: str, curve: Curve) -> str:
         f'<text class="tick" x="{x(s):.1f}" y="{HEIGHT - 7}" text-anchor="{anchor}">{s:,.0f}</text>'
         for s, anchor in ((first, "start"), (float(steps[-1]), "end"))
     )
-    faint = _path((x(s), y(v)) if math.isfinite(v) else None for s, v in zip(steps, values, strict=True))
+    faint = _path(
+        (x(s), y(v)) if math.isfinite(v) else None for s, v in zip(steps, values, strict=True)
+    )
     bold = _path((x(s), y(v)) for s, v in _running_mean(steps, values))
     few = "".join(
         f'<circle class="dot" cx="{x(s):.1f}" cy="{y(v):.1f}" r="2.5"/>'

@@ -48,6 +48,9 @@ class EvaluationClip(TypedDict):
     """float32 [T-1, H, W, 2], exact forward flow, on the earlier frame."""
     occluded: NotRequired[np.ndarray]
     """bool [T-1, H, W], on frame t: not visible in frame t-1."""
+    shaded: NotRequired[np.ndarray]
+    """bool [T-1, H, W], on frame t: visible, but light or mixed pixels change its colour; the
+    warping error leaves these out, the mask's figures do not."""
     labels: NotRequired[np.ndarray]
     """integer [T, H, W], Cityscapes train ids."""
 
@@ -58,7 +61,7 @@ class Regions(NamedTuple):
     flow: np.ndarray
     """float32 [T-1, H, W, 2], backward."""
     valid: np.ndarray
-    """bool [T-1, H, W]: visible in the previous frame; the warping error counts these."""
+    """bool [T-1, H, W]: shown by the previous frame; the warping error counts these."""
     new: np.ndarray
     """bool [T-1, H, W]: newly visible; the fusion mask should be low here."""
 
@@ -207,12 +210,12 @@ def find_regions(clip: EvaluationClip, scoring_flow: HostFlow | None = None) -> 
         changed = metrics.photometric_distance(frames, flow) > PHOTOMETRIC_TOLERANCE
         return Regions(flow, valid, ~valid | changed)
     if "occluded" in clip:
-        valid = _inside(flow) & ~clip["occluded"]
+        seen = _inside(flow) & ~clip["occluded"]
     elif "forward" in clip:
-        valid = _passes(flow, clip["forward"])
+        seen = _passes(flow, clip["forward"])
     else:
         raise ValueError(f"evaluate: clip '{clip['name']}' has flow but no 'occluded' or 'forward'")
-    return Regions(flow, valid, ~valid)
+    return Regions(flow, seen & ~clip["shaded"] if "shaded" in clip else seen, ~seen)
 
 
 def score_clip(
@@ -231,6 +234,8 @@ def score_clip(
     }
     values = {f"warping_error/{name}": error.mean for name, error in errors.items()}
     values |= _mask_by_region(translated.mask[1:], regions)
+    # Grey and hazy videos err less by as much as they show less: the reader needs the scale.
+    values |= {f"contrast/{name}": _contrast(video) for name, video in videos.items()}
     values["colour_distance"] = metrics.colour_distance(translated.output, frames)
     if judges.share_target is not None:
         for name, video in videos.items():
@@ -282,9 +287,7 @@ def summarise(scores: Sequence[ClipScores]) -> Iterator[tuple[str, float]]:
     yield "clips", float(len(scores))
 
 
-def host_flow(
-    frames: np.ndarray, flow: HostFlow | np.ndarray | None
-) -> np.ndarray | None:
+def host_flow(frames: np.ndarray, flow: HostFlow | np.ndarray | None) -> np.ndarray | None:
     """The flow array a method is handed: estimated frame by frame, given, or None."""
     if flow is None or isinstance(flow, np.ndarray):
         return flow
@@ -335,6 +338,11 @@ def _border_visible(flow: Array) -> Array:
 
 def _inside(flow: np.ndarray) -> np.ndarray:
     return np.asarray(_border_visible(flow)) > 0.5
+
+
+def _contrast(video: np.ndarray) -> float:
+    """Standard deviation within frames per channel, in grey levels, averaged."""
+    return float(video.std(axis=(1, 2), dtype=np.float64).mean())
 
 
 def _mask_by_region(mask: np.ndarray, regions: Regions) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -172,7 +173,6 @@ def _film_strip(frames: np.ndarray) -> np.ndarray:
 
 def _table(caption: str, rows: Sequence[Row]) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{html.escape(name).replace('/', '<wbr>/')}</th>" for name in columns)
     body = "".join(
         "<tr>"
         + "".join(
@@ -183,8 +183,31 @@ def _table(caption: str, rows: Sequence[Row]) -> str:
     )
     return (
         f'<div class="wide"><table><caption>{html.escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead>{_head(columns)}</thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _head(columns: Sequence[str]) -> str:
+    """One header row; two where names have a slash: "a/x", "a/y" share a heading "a"."""
+    groups = [
+        (group, [name.split("/", 1)[1] for name in names] if "/" in names[0] else [])
+        for group, names in (
+            (group, list(names))
+            for group, names in itertools.groupby(columns, lambda name: name.split("/")[0])
+        )
+    ]
+    top = "".join(
+        f'<th class="group" colspan="{len(names)}">{_words(group)}</th>'
+        if names
+        else f'<th rowspan="2">{_words(group)}</th>'
+        for group, names in groups
+    )
+    below = "".join(f"<th>{_words(name)}</th>" for _, names in groups for name in names)
+    return f"<tr>{top}</tr><tr>{below}</tr>"
+
+
+def _words(name: str) -> str:
+    return html.escape(name.replace("_", " "))
 
 
 def _curves(metrics_jsonl: Path) -> str:
@@ -278,9 +301,12 @@ figure { margin: 0; } figcaption { color: var(--soft); font-size: 13px; margin-t
 table { border-collapse: collapse; width: 100%; font-size: 13.5px;
   font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 10px 14px; }
-th, td { padding: 6px 14px; text-align: right; border-top: 1px solid var(--line); }
+th, td { padding: 6px 10px; text-align: right; border-top: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; line-height: 1.3; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; padding-left: 14px; }
+thead tr + tr th:first-child { text-align: right; padding-left: 10px; }
+th.group { text-align: center; border-left: 1px solid var(--line); border-right: 1px solid
+  var(--line); } thead tr + tr th { border-top: 0; padding-top: 0; font-weight: 400; }
 .curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 12px; }
 .curves figure { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 8px 10px 2px; }
