@@ -16,8 +16,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE / "v2v_jax" / "tes
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2 * 1024**3))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
-import pytest
-from absl import flags
+import pytest  # noqa: E402
+from absl import flags  # noqa: E402
 
 # Grain reads absl flags, which pytest never parses.
 if not flags.FLAGS.is_parsed():

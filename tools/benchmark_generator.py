@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ LIMITS = {"forward": 1.5, "gradient": 2.0}
 
 def main() -> int:
     """Runs the comparison; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Generator against torch.")
     parser.add_argument("--height", type=int, default=256)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--features", type=int, default=64)
@@ -66,8 +67,12 @@ def _prepare(frame: np.ndarray, features: int) -> tuple[dict[str, Callable[[], N
     params = jax.tree.map(jnp.asarray, from_torch("cyclegan_generator", state))
     net = ResnetGenerator(features=features)
     ours_in, theirs_in = jnp.asarray(frame), torch.from_numpy(frame.transpose(0, 3, 1, 2).copy())
-    forward = jax.jit(lambda p, x: net.apply({"params": p}, x))
-    gradient = jax.jit(jax.grad(lambda p, x: jnp.sum(jnp.square(net.apply({"params": p}, x)))))
+
+    def apply(params: Any, x: jax.Array) -> Any:
+        return net.apply({"params": params}, x)
+
+    forward = jax.jit(apply)
+    gradient = jax.jit(jax.grad(lambda p, x: jnp.sum(jnp.square(apply(p, x)))))
 
     def torch_forward() -> None:
         with torch.inference_mode():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from v2v_jax.nets.generator import ResnetGenerator
 from v2v_jax.weights import KINDS, from_torch
 
 
-def state_of(kind, **sizes):
+def state_of(kind: str, **sizes: int) -> dict[str, Any]:
     """A complete state dict of arange-like values, as the name map itself describes it."""
     hint = {
         "cyclegan_generator": {
