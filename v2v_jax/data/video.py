@@ -109,7 +109,7 @@ class FileReader:
         return iteration
 
     def _decode(self) -> Iterator[np.ndarray]:
-        reformatter, count, corrupt, end = VideoReformatter(), 0, 0, 0.0
+        reformatter, count, end = VideoReformatter(), 0, 0.0
         with _opened(self.path) as container:
             stream = _video_stream(container, self.path)
             stream.thread_type = "AUTO"
@@ -122,8 +122,7 @@ class FileReader:
                             f"pixels, the first one {self.width}x{self.height}; re-encode the "
                             "video at one size"
                         )
-                    count, corrupt = count + 1, corrupt + bool(frame.is_corrupt)
-                    end = _end(frame, self.fps, end)
+                    count, end = count + 1, _end(frame, self.fps, end)
                     yield picture
             except av.error.FFmpegError as error:
                 raise self._shorter(count, f"damaged ({error.strerror})") from error
@@ -132,8 +131,6 @@ class FileReader:
         # Times are rounded to milliseconds and the last frame may have no duration.
         if self._seconds is not None and end < self._seconds - max(0.2, 2 / self.fps):
             raise self._shorter(count, "truncated or damaged")
-        if corrupt:
-            logging.warning("%s: %d of %d frames are damaged", self.path, corrupt, count)
 
     def _shorter(self, count: int, state: str) -> ValueError:
         promised = "" if self.frames_estimate is None else f" of {self.frames_estimate}"
