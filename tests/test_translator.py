@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import itertools
 import subprocess
 import sys
 import weakref
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,14 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from v2v_jax import translator as translator_module
+from v2v_jax.data.video import VideoWriter, open_video
 from v2v_jax.methods.recurrent import Recurrent
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Fusion
 from v2v_jax.nets.generator import ResnetGenerator
 from v2v_jax.ops.warp import backward_warp
 from v2v_jax.training import checkpoints
-from v2v_jax.translator import Restored, Translator, plan_outputs, translate_files
+from v2v_jax.translator import Restored, Translator, plan_outputs, progress, translate_files
 
 GENERATOR = {"gain": np.float32(-1.5)}
 
@@ -310,7 +312,7 @@ def test_a_long_stream_keeps_few_frames_alive():
 
 
 def test_a_stream_equals_the_whole_video_and_reports_progress(monkeypatch):
-    monkeypatch.setattr(translator_module, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.0)
     video, frames, lines = make_video(), [], []
     make().translate_stream(
         iter(video), frames.append, chunk=3, side_by_side=True, total=12, log=lines.append
@@ -321,6 +323,20 @@ def test_a_stream_equals_the_whole_video_and_reports_progress(monkeypatch):
     assert len(lines) == 13
     assert lines[4].startswith("translated 5 of 12 frames, ") and "ETA 0:00:0" in lines[4]
     assert lines[-1].startswith("translated 12 frames, ") and "ETA" not in lines[-1]
+
+
+def test_progress_comes_now_and_then_with_the_time_left(monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    lines = []
+    said = progress.Progress(100_000, lines.append)
+    for _ in range(20):
+        said.advance()
+    # The clock ticks at every look: started at 0, first line at 10 with a rate taken at 11.
+    assert lines == [
+        "translated 10 of 100000 frames, 0.9 frames/s, ETA 30:33:09",
+        "translated 19 of 100000 frames, 0.9 frames/s, ETA 30:41:45",
+    ]
 
 
 def test_a_stream_at_another_size():
@@ -383,6 +399,27 @@ def test_files_side_by_side_at_another_size():
     assert files.written["b.mp4"].shape == (12, 16, 64, 3)
 
 
+def test_real_files_keep_rate_size_and_count(tmp_path):
+    video = np.repeat(make_video(frames=1, height=30, width=46), 7, axis=0)
+    for name in ("good.mov", "cut.mp4"):
+        with VideoWriter(tmp_path / name, Fraction(30000, 1001), 30, 46) as writer:
+            for frame in video:
+                writer.write(frame)
+    whole = (tmp_path / "cut.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    (tmp_path / "text.mp4").write_text("not a video")
+    output = tmp_path / "out"
+    jobs = plan_outputs([tmp_path / name for name in ("cut.mp4", "text.mp4", "good.mov")], output)
+    with pytest.raises(OSError, match=r"2 of 3 videos failed: \S+cut\.mp4.*; \S+text\.mp4"):
+        translate_files(make(INVERTING), jobs, open_video, VideoWriter)
+    assert [path.name for path in output.iterdir()] == ["good.mp4"]
+    with open_video(output / "good.mp4") as result, open_video(tmp_path / "good.mov") as source:
+        assert result.fps == source.fps == Fraction(30000, 1001)
+        frames, originals = list(result), np.stack(list(source))
+    assert len(frames) == 7 and frames[0].shape == (30, 46, 3)
+    assert np.abs(np.stack(frames) - (255.0 - originals)).mean() < 8  # H.264 loses a little.
+
+
 def test_a_bug_is_not_taken_for_a_bad_file():
     files: Any = FakeFiles(
         {"a.mp4": [*make_video(), TypeError("a bug")], "b.mp4": list(make_video())}
@@ -406,7 +443,7 @@ def test_plan_outputs(tmp_path):
     with pytest.raises(ValueError, match=r"x/a\.mp4 and y/a\.mov would both become"):
         plan_outputs(["x/a.mp4", "y/a.mov"], "out")
     with pytest.raises(ValueError, match="overwrite an input"):
-        plan_outputs(["a.mp4"], "./a.mp4")
+        plan_outputs([folder / ".." / "a.mp4"], tmp_path / "a.mp4")
     with pytest.raises(ValueError, match="overwrite an input"):
         plan_outputs(["x/a.mov", "y/a.mp4", "x/b.mov"], "y")
     with pytest.raises(ValueError, match=r"out\.avi: outputs are \.mp4"):
@@ -431,7 +468,7 @@ def trained(tmp_path, monkeypatch):
     def restore(config):
         return remembering(config["name"], brightness_shift)
 
-    monkeypatch.setattr(translator_module.checkpoints, "load_player", load_player)
+    monkeypatch.setattr(checkpoints, "load_player", load_player)
     monkeypatch.setattr(Translator, "factory", staticmethod(restore))
     (tmp_path / "checkpoints").mkdir()
     return tmp_path
@@ -441,6 +478,7 @@ def test_load_restores_method_direction_step_and_host_flow(trained):
     video = make_video()
     translator = Translator.load(str(trained), chunk=3)
     assert translator.method == Remembering("from the config") and translator.chunk == 3
+    assert translator.host_flow is brightness_shift
     assert grey_levels(translator(video), make(host_flow=brightness_shift)(video)) == 0
     assert Translator.load(trained, "to_source").params["generator"]["gain"] == 1.5
     assert Translator.load(trained, step=7).params["generator"]["gain"] == 7
