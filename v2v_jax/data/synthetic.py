@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
+from v2v_jax.data.synthetic_looks import LOOKS
+from v2v_jax.data.synthetic_plots import build_scene
 from v2v_jax.data.synthetic_render import Geometry, Painter
-from v2v_jax.data.synthetic_scene import LOOKS, Drive, build_scene
 from v2v_jax.data.synthetic_textures import Textures, paint_textures
 
 DOMAINS = ("game", "street")
@@ -41,6 +43,12 @@ class SyntheticClip(NamedTuple):
     that mix two things here or where the flow points)."""
 
 
+def _grid(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel positions x, y, float32 [H, W]."""
+    rows, columns = np.mgrid[: geometry.camera.height, : geometry.camera.width]
+    return columns.astype(np.float32), rows.astype(np.float32)
+
+
 def _shift(points: Geometry, other: Geometry) -> tuple[np.ndarray, np.ndarray]:
     """Where a frame's surface points appear in another frame.
 
@@ -52,7 +60,7 @@ def _shift(points: Geometry, other: Geometry) -> tuple[np.ndarray, np.ndarray]:
       Flow in pixels, float32 [H, W, 2], and the inverse depth there, float32 [H, W].
     """
     camera, target = points.camera, other.camera
-    rows, columns = np.indices(points.surface.shape, dtype=np.float32)
+    columns, rows = _grid(points)
     ray = camera.rays(columns, rows)
     moved = (other.offset - points.offset).astype(np.float32)[points.surface]
     step = (camera.position - target.position).astype(np.float32)
@@ -71,7 +79,7 @@ def _shift(points: Geometry, other: Geometry) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _seams(geometry: Geometry) -> np.ndarray:
-    """bool [H, W]: the 2 x 2 samples from here right and down are not one thing."""
+    """Bool [H, W]: the 2 x 2 samples from here right and down are not one thing."""
     thing = np.pad(geometry.thing, (0, 1), mode="edge")
     mixed = np.pad(geometry.mixed, (0, 1), mode="edge")
     here = thing[:-1, :-1]
@@ -86,7 +94,7 @@ def _follow(before: Geometry, after: Geometry) -> tuple[np.ndarray, ...]:
     backward, expected = _shift(after, before)
     forward, _ = _shift(before, after)
     height, width = after.surface.shape
-    rows, columns = np.indices((height, width), dtype=np.float32)
+    columns, rows = _grid(after)
     x, y = columns + backward[..., 0], rows + backward[..., 1]
     outside = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
@@ -176,7 +184,7 @@ class World:
             for frame in range(start, start + count)
         ]
         pictures, geometries = zip(*drawn, strict=True)
-        pairs = [_follow(*pair) for pair in zip(geometries[:-1], geometries[1:], strict=True)]
+        pairs = [_follow(*pair) for pair in itertools.pairwise(geometries)]
         shape = (count - 1, self.height, self.width)
         backward, forward, occluded, shaded = zip(*pairs, strict=True) if pairs else ((),) * 4
         return SyntheticClip(
@@ -194,11 +202,7 @@ class World:
 
     def _painter(self, index: int, first: int, last: int) -> Painter:
         look, textures = LOOKS[self.domain], _textures(self.domain, self.split, self.seed)
-        drive = Drive(self._generator(index, 1, 0))
-        seed = functools.partial(self._generator, index, 2)
-        surfaces, crossings = build_scene(look, textures, seed, drive, first, last)
-        rng = self._generator(index, 3, 0)
-        wave = np.cumsum(rng.standard_normal(240)) * 0.12
-        skyline = look.backdrop_height * (1 + 0.5 * np.tanh(wave - wave.mean()))
-        return Painter(look, textures, surfaces, crossings, drive, self.height, self.width,
-                       skyline.astype(np.float32))  # fmt: skip
+        scene = build_scene(
+            look, textures, functools.partial(self._generator, index, 1), first, last
+        )
+        return Painter(look, textures, scene, self.height, self.width)

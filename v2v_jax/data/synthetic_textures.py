@@ -238,6 +238,17 @@ def _pack(tiles: list[_Tile]) -> tuple[np.ndarray, list[list[np.ndarray]]]:
     return atlas, alphas
 
 
+_PAINTERS = (
+    ("facade", _facade, 16),
+    ("shop", _shop, 6),
+    ("roof", _roof, 3),
+    ("tree", _tree, 10),
+    ("bush", _bush, 4),
+    ("person", _person, 10),
+    ("sign", _sign, 8),
+)
+
+
 def paint_textures(look, entropy: list[int]) -> Textures:
     """Paints a domain's tiles.
 
@@ -256,9 +267,7 @@ def paint_textures(look, entropy: list[int]) -> Textures:
         kinds.setdefault(kind, []).append(len(tiles))
         tiles.append(tile)
 
-    painters = {"facade": (_facade, 16), "shop": (_shop, 6), "roof": (_roof, 3), "tree": (_tree, 10),
-                "bush": (_bush, 4), "person": (_person, 10), "sign": (_sign, 8)}  # fmt: skip
-    for kind, (painter, count) in painters.items():
+    for kind, painter, count in _PAINTERS:
         for _ in range(count):
             add(kind, painter(rng, look))
     for paint in look.paints:
