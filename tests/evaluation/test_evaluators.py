@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from v2v_jax.evaluation import evaluators
-from v2v_jax.evaluation.evaluators import EvaluationClip, Judges
+from v2v_jax.evaluation.evaluators import Judges
 from v2v_jax.evaluation.verdicts import Verdict, distance_rows, format_figures, verdicts
 from v2v_jax.methods.base import Method
 from v2v_jax.ops.warp import backward_warp
@@ -33,8 +33,8 @@ class Fake:
     mask_new: float = 0.0
     flicker: float = 0.0
 
-    players = ("generator",)
-    directions = ("to_target",)
+    players: tuple[str, ...] = ("generator",)
+    directions: tuple[str, ...] = ("to_target",)
 
     def init(self, rng: Array, batch: Any) -> dict[str, Any]:
         return {"generator": {}}
@@ -78,13 +78,14 @@ class Fake:
         return carry, jax.tree.map(time_first, result)
 
 
-IDENTITY = Fake()
-FLICKERING = Fake(flicker=FLICKER)
-SMEARING = Fake(mask=1.0, mask_new=1.0, flicker=FLICKER)
-HONEST = Fake(mask=0.7, mask_new=0.05, flicker=FLICKER)
+# Any: a frozen dataclass has read-only attributes, the protocol declares plain ones.
+IDENTITY: Any = Fake()
+FLICKERING: Any = Fake(flicker=FLICKER)
+SMEARING: Any = Fake(mask=1.0, mask_new=1.0, flicker=FLICKER)
+HONEST: Any = Fake(mask=0.7, mask_new=0.05, flicker=FLICKER)
 
 
-def _clip(seed: int = 0, length: int = LENGTH) -> EvaluationClip:
+def _clip(seed: int = 0, length: int = LENGTH) -> Any:
     """A camera that pans over coloured blocks with sensor noise; exact flow, labels by colour."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 3, (HEIGHT // 4, (WIDTH + STEP * length) // 4 + 1))
@@ -118,8 +119,8 @@ def _street_share(frames: np.ndarray) -> float:
 JUDGES = Judges(_features, _segment, _street_share)
 
 
-def _figures(method: Method, clips: list[EvaluationClip] | None = None) -> dict[str, float]:
-    clips = [_clip(0), _clip(1)] if clips is None else clips
+def _figures(method: Method) -> dict[str, float]:
+    clips = [_clip(0), _clip(1)]
     pairs = [
         dict(
             evaluators.evaluate(method, {}, {}, [clip], flow_for_method=clip["flow"], judges=JUDGES)
@@ -156,7 +157,7 @@ def test_copying_its_past_is_flagged_although_its_warping_error_is_the_lowest():
 
 
 def test_copying_loses_the_layout_with_the_distance_from_the_start():
-    rows = distance_rows(_figures(SMEARING))
+    rows: Any = distance_rows(_figures(SMEARING))
     assert [row["frame distance"] for row in rows] == [1, 10, 30, 60]
     assert rows[0]["structure/output"] > 0.85 and rows[3]["structure/output"] < 0.3
     assert rows[0]["miou/output"] > rows[3]["miou/output"] + 0.3
@@ -195,6 +196,17 @@ def test_chunks_of_any_size_give_the_same_scores(chunk: int):
             getattr(parts, name).astype(float), getattr(whole, name).astype(float), atol=1.001
         )
     np.testing.assert_array_equal(whole.mask[0], 0.0)
+
+
+@pytest.mark.parametrize("chunk", [3, 8])
+def test_every_frame_is_warped_by_its_own_flow(chunk: int):
+    frames = np.zeros((8, HEIGHT, WIDTH, 3), np.uint8)
+    frames[0, :, 10] = 255  # a line that only copying hands on
+    flow = np.zeros((7, HEIGHT, WIDTH, 2), np.float32)
+    flow[4, ..., 0] = -3.0  # frame 5 looks 3 pixels to the left
+    output = evaluators.rollout(SMEARING, {}, {}, frames, flow, chunk=chunk).output
+    line = output[:, 0, :, 0].argmax(axis=1)
+    assert line.tolist() == [10] * 5 + [13] * 3
 
 
 def test_regions_of_exact_flow():

@@ -85,6 +85,14 @@ def test_lai2018_counts_a_fully_occluded_pair_as_zero():
     assert result.pairs.tolist() == [0.0] and result.mean == 0.0
 
 
+def test_lai2018_leaves_out_motion_boundaries():
+    flow = np.zeros((1, 4, 6, 2), np.float32)
+    flow[:, :, 3:, 0] = 0.1  # a step of 0.01 squared, over the rule's 0.002
+    occluded = metrics.lai2018_occlusion(flow, -flow)
+    assert occluded[0].sum(axis=0).tolist() == [0, 0, 4, 0, 0, 0]
+    assert not metrics.lai2018_occlusion(flow / 4, -flow / 4).any()
+
+
 def test_photometric_distance_is_zero_along_the_flow_and_the_rms_elsewhere():
     frames, flow, valid = _moving_texture()
     assert metrics.photometric_distance(frames, flow)[valid].max() < 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -67,6 +68,14 @@ def test_the_segmenter_labels_unseen_layouts():
     assert predicted.shape == unseen.shape and predicted.dtype == np.uint8
     assert np.mean(predicted == unseen) > 0.8
     assert 0.5 < probe.miou <= 1.0
+
+
+def test_unlabelled_pixels_teach_the_segmenter_nothing():
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 4, 3)))
+    labels = jnp.zeros((1, 4, 4), jnp.uint8).at[:, 2:].set(255)
+    whole = probes._pixel_loss(logits, labels)
+    assert float(whole) == pytest.approx(float(probes._pixel_loss(logits[:, :2], labels[:, :2])))
+    assert float(probes._pixel_loss(logits, jnp.full_like(labels, 255))) == 0.0
 
 
 def test_any_number_of_frames_is_looked_at(domains, monkeypatch):

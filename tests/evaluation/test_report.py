@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from v2v_jax.evaluation.curves import curve_svg, read_metrics
+from v2v_jax.evaluation.curves import _thinned, curve_svg, read_metrics
 from v2v_jax.evaluation.report import write_report
 from v2v_jax.evaluation.verdicts import Verdict, distance_rows, format_cell, verdicts, video_rows
 
@@ -120,7 +120,7 @@ def test_pictures_come_back_with_their_colours(tmp_path):
     strip = np.stack([picture, picture // 2])
     text, _ = _report(tmp_path, pictures={"one": picture, "two": strip})
     found = [
-        cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+        np.asarray(cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR))
         for data in re.findall(r"data:image/png;base64,([^\"]+)", text)
     ]
     assert found[0][0, 0].tolist() == [0, 0, 200]
@@ -199,10 +199,11 @@ def test_flat_single_and_broken_curves_are_drawn_without_a_fault(values):
 
 
 def test_long_curves_are_averaged_down_and_reach_the_last_step():
-    steps = np.arange(8_000.0)
-    svg = curve_svg("x", (steps, np.where(steps % 2, 1.0, 3.0) + steps / 1000))
+    steps = np.arange(8_400.0)
+    svg = curve_svg("x", (steps, np.where(steps % 3, 1.0, 4.0) + steps / 100))
     points = _points(svg, "faint")
     assert len(points) <= 400 and len(svg) < 20_000
-    # Only the trend is left: the figures that go up and down by turns are not drawn.
+    # 21 steps a point, 7 of them high. Only the trend is left: the figures that go up and down by turns are not drawn.
     assert np.all(np.diff(points[:, 1]) <= 0)
-    assert ">7,999</text>" in svg
+    np.testing.assert_allclose(_thinned(steps, np.where(steps % 3, 1.0, 4.0))[1], 2.0)
+    assert ">8,399</text>" in svg

@@ -219,7 +219,7 @@ def train_segmenter(
 
 def _split(array: np.ndarray, held_out: float) -> tuple[np.ndarray, np.ndarray]:
     # The last part in time: a random split would put neighbouring frames on both sides.
-    kept = int(round(len(array) * (1 - held_out)))
+    kept = round(len(array) * (1 - held_out))
     if kept < 1 or kept >= len(array):
         raise ValueError(f"probes: {len(array)} frames are too few to train and to test on")
     return array[:kept], array[kept:]
@@ -269,7 +269,7 @@ def _fit(
     @jax.jit
     def step(params: Params, state: Any, frames: Array, labels: Array) -> tuple[Params, Any]:
         def objective(params: Params) -> Array:
-            return loss(net.apply(params, _signed(frames)), labels)
+            return loss(jnp.asarray(net.apply(params, _signed(frames))), labels)
 
         updates, state = optimizer.update(jax.grad(objective)(params), state, params)
         return optax.apply_updates(params, updates), state
@@ -293,7 +293,7 @@ def _identity(values: Array) -> Array:
 def _forward(
     net: nn.Module, params: Params, frames: Array, finish: Callable[[Array], Array]
 ) -> Array:
-    return finish(net.apply(params, _signed(frames)))
+    return finish(jnp.asarray(net.apply(params, _signed(frames))))
 
 
 def _apply(

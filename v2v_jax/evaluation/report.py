@@ -207,7 +207,7 @@ def _head(columns: Sequence[str]) -> str:
 
 
 def _words(name: str) -> str:
-    return html.escape(name.replace("_", " "))
+    return html.escape(name.replace("_", " ").replace("miou", "mIoU"))
 
 
 def _curves(metrics_jsonl: Path) -> str:
