@@ -203,7 +203,7 @@ def test_long_curves_are_averaged_down_and_reach_the_last_step():
     svg = curve_svg("x", (steps, np.where(steps % 3, 1.0, 4.0) + steps / 100))
     points = _points(svg, "faint")
     assert len(points) <= 400 and len(svg) < 20_000
-    # 21 steps a point, 7 of them high. Only the trend is left: the figures that go up and down by turns are not drawn.
+    # 21 steps a point, 7 of them high: only the trend is left.
     assert np.all(np.diff(points[:, 1]) <= 0)
     np.testing.assert_allclose(_thinned(steps, np.where(steps % 3, 1.0, 4.0))[1], 2.0)
     assert ">8,399</text>" in svg
