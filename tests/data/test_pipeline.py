@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from v2v_jax.data.pipeline import make_batches
+from v2v_jax.data.sources import SyntheticSource
+from v2v_jax.data.synthetic import World
+from v2v_jax.data.transforms import Arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbered:
+    """Pixels tell the domain, the video and the frame; flow tells which pair and direction."""
+
+    domain: int
+    lengths: list[int]
+    provides: frozenset[str] = frozenset({"flow", "labels"})
+
+    @property
+    def names(self) -> list[str]:
+        return [f"video {index}" for index in range(len(self))]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def read(self, index: int, start: int, count: int) -> Arrays:
+        assert start >= 0 and start + count <= self.lengths[index]
+        numbers = np.arange(start, start + count)
+        frames = np.zeros((count, 2, 4, 3), np.uint8)
+        frames[..., 0], frames[..., 1] = self.domain, index
+        frames[..., 2] = numbers[:, None, None]
+        flow = np.zeros((count - 1, 2, 4, 2), np.float32)
+        flow[..., 0] = numbers[1:, None, None]
+        return {
+            "frames": frames,
+            "flow": flow,
+            "forward_flow": flow + 0.5,
+            "labels": frames[..., 2],
+        }
+
+
+SOURCE, TARGET = Numbered(0, [9, 30, 5]), Numbered(1, [12, 4, 4, 8])
+
+
+def take(count: int, *, first: Numbered = SOURCE, second: Numbered = TARGET, **changes: Any):
+    settings: dict[str, Any] = {"batch_size": 4, "frames": 3, "seed": 1} | changes
+    batches = make_batches(first, second, **settings)
+    try:
+        return list(itertools.islice(batches, count))
+    finally:
+        batches.close()
+
+
+def assert_equal(a: dict[str, Arrays], b: dict[str, Arrays]) -> None:
+    assert a.keys() == b.keys()
+    for domain in a:
+        assert a[domain].keys() == b[domain].keys()
+        for name in a[domain]:
+            assert a[domain][name].dtype == b[domain][name].dtype
+            np.testing.assert_array_equal(a[domain][name], b[domain][name])
+
+
+def test_shapes_types_and_domains():
+    (batch,) = take(1, use_given_flow=True, labels=True)
+    for index, domain in enumerate(("source", "target")):
+        clip = batch[domain]
+        assert {name: (array.shape, array.dtype) for name, array in clip.items()} == {
+            "frames": ((4, 3, 2, 4, 3), np.uint8),
+            "flow": ((4, 2, 2, 4, 2), np.float32),
+            "labels": ((4, 3, 2, 4), np.int32),
+        }
+        assert (clip["frames"][..., 0] == index).all()
+        assert all(array.flags.c_contiguous and array.flags.writeable for array in clip.values())
+    assert set(take(1)[0]["source"]) == {"frames"}
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_resuming_at_a_step_is_going_on(threads):
+    whole = take(30, threads=threads)
+    for step in (1, 7, 29):
+        for a, b in zip(whole[step:], take(30 - step, step=step, threads=2), strict=True):
+            assert_equal(a, b)
+
+
+def test_another_seed_gives_another_stream_and_the_domains_are_unglued():
+    one, other = take(20), take(20, seed=2)
+    assert any((a["source"]["frames"] != b["source"]["frames"]).any()
+               for a, b in zip(one, other, strict=True))  # fmt: skip
+    twins = take(20, first=Numbered(0, [30] * 5), second=Numbered(0, [30] * 5))
+    same = [np.mean(b["source"]["frames"] == b["target"]["frames"]) == 1 for b in twins]
+    assert not any(same)
+    # Grain's epoch e + 1 under one seed is epoch e under the next: no domain may trail another.
+    follow = take(20, first=Numbered(0, [30] * 5), second=Numbered(0, [30] * 5), seed=2)
+    videos = [np.concatenate([b["target"]["frames"][:, 0, 0, 0, 1] for b in run])
+              for run in (twins, follow)]  # fmt: skip
+    assert not np.array_equal(videos[0][50:], videos[1][:30])
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_global_batch_does_not_depend_on_the_number_of_processes(processes):
+    whole = take(12, use_given_flow=True, labels=True)
+    parts = [
+        take(7, step=5, use_given_flow=True, labels=True, process_index=p, process_count=processes)
+        for p in range(processes)
+    ]
+    for batch, rows in zip(whole[5:], zip(*parts, strict=True), strict=True):
+        joined = {
+            domain: {
+                name: np.concatenate([row[domain][name] for row in rows]) for name in batch[domain]
+            }
+            for domain in batch
+        }
+        assert_equal(joined, batch)
+
+
+def test_every_epoch_visits_every_video_as_often_as_its_length_earns():
+    source = Numbered(0, [9, 30, 6])  # 3, 10 and 2 windows of K = 3: an epoch of 15 clips.
+    batches = take(6, first=source, batch_size=15)
+    orders, starts = [], []
+    for batch in batches:
+        frames = batch["source"]["frames"]
+        orders.append(frames[:, 0, 0, 0, 1])
+        assert np.bincount(orders[-1]).tolist() == [3, 10, 2]
+        starts.append(frames[:, :, 0, 0, 2].min(1)[orders[-1] == 1])
+        edges = np.arange(11) * 28 // 10
+        assert sorted(np.searchsorted(edges, starts[-1], "right")) == list(range(1, 11))
+    assert len({tuple(order) for order in orders}) > 1, "reshuffled"
+    assert len({tuple(sorted(start)) for start in starts}) > 1, "starts are drawn anew"
+
+
+def test_starts_are_uniform_over_a_long_video():
+    batches = take(60, first=Numbered(0, [40]), batch_size=13)
+    starts = np.concatenate([b["source"]["frames"][:, :, 0, 0, 2].min(1) for b in batches])
+    counts = np.bincount(starts, minlength=38)
+    assert len(counts) == 38 and counts.min() > 5 and counts.max() < 45  # 780 / 38 = 20.5.
+
+
+def test_the_flip_takes_the_whole_clip_and_the_flow_of_the_other_direction():
+    directions = []
+    for batch in take(40, use_given_flow=True, labels=True):
+        for clip, flow, labels in zip(
+            *(batch["source"][name] for name in ("frames", "flow", "labels")), strict=True
+        ):
+            numbers = clip[:, 0, 0, 2].astype(int)
+            np.testing.assert_array_equal(labels[:, 0, 0], numbers)
+            step = np.diff(numbers)
+            assert abs(step[0]) == 1 and (step == step[0]).all()
+            directions.append(step[0])
+            # Pair (t, t + 1) has backward flow t + 1 and forward flow t + 1.5.
+            pairs = np.maximum(numbers[1:], numbers[:-1])
+            np.testing.assert_array_equal(flow[:, 0, 0, 0], pairs + (0.5 if step[0] < 0 else 0))
+    assert 0.35 < np.mean(np.array(directions) < 0) < 0.65
+    for probability, sign in ((0.0, 1), (1.0, -1)):
+        for batch in take(5, temporal_flip=probability):
+            assert (np.diff(batch["target"]["frames"][..., 0, 0, 2].astype(int)) == sign).all()
+
+
+def difference(current: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """A host flow that tells which frames it was given, in which order."""
+    both = np.stack([current[..., 2], previous[..., 2]], -1)
+    return both.astype(np.float32)
+
+
+def test_flow_is_estimated_after_the_flip_for_every_pair():
+    for batch in take(10, second=Numbered(1, [12, 8]), flow=difference, stride=2):
+        for clip in batch.values():
+            numbers = clip["frames"][..., 2].astype(np.float32)
+            np.testing.assert_array_equal(clip["flow"][..., 0], numbers[:, 1:])
+            np.testing.assert_array_equal(clip["flow"][..., 1], numbers[:, :-1])
+            assert (np.abs(np.diff(numbers, axis=1)) == 2).all()
+
+
+def test_the_synthetic_world_goes_through_with_its_flow():
+    worlds = [World(d, height=16, width=32, clips=2, length=5) for d in ("game", "street")]
+    source, target = map(SyntheticSource, worlds)
+    batches = make_batches(source, target, batch_size=2, frames=3, seed=0, use_given_flow=True)
+    batch = next(batches)
+    batches.close()
+    assert batch["target"]["flow"].shape == (2, 2, 16, 32, 2)
+    assert np.abs(batch["target"]["flow"]).max() > 0.1
+
+
+def test_closing_stops_the_threads():
+    before = threading.active_count()
+    batches = make_batches(SOURCE, TARGET, batch_size=4, frames=3, seed=0, threads=3)
+    next(batches)
+    assert threading.active_count() > before
+    batches.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("grain-prefetch"):
+            thread.join(timeout=10)
+    assert not [t for t in threading.enumerate() if t.name.startswith("grain-prefetch")]
+
+
+NOTHING = dataclasses.replace(SOURCE, provides=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 3, "process_count": 2}, "3 clips cannot be divided among 2 processes"),
+        ({"frames": 6}, r"video 2: only 5 frames, but a clip needs K = 6 frames: leave it out"),
+        ({"frames": 5, "stride": 2}, r"video 2: only 5 frames, .* at stride 2, that is 9"),
+        ({"frames": 31}, r"video 0: only 9 frames \(and 2 more videos\)"),
+        ({"use_given_flow": True, "flow": difference}, "not both"),
+        ({"use_given_flow": True, "stride": 2}, "needs stride 1"),
+        ({"use_given_flow": True, "first": NOTHING}, "no flow is known for video 0"),
+        ({"labels": True, "first": NOTHING, "second": NOTHING}, "neither domain has any"),
+        ({"temporal_flip": 1.5}, "probability"),
+        ({"seed": -1}, "must not be negative"),
+        ({"frames": 0}, "at least 1"),
+    ],
+)
+def test_bad_settings_are_named(changes, message):
+    with pytest.raises(ValueError, match=message) as error:
+        take(1, **changes)
+    assert "\n" not in str(error.value)
+
+
+def test_labels_come_from_the_domain_that_has_them():
+    (batch,) = take(1, labels=True, second=dataclasses.replace(TARGET, provides=frozenset()))
+    assert "labels" in batch["source"]

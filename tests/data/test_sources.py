@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+
+from v2v_jax.data.sources import SyntheticSource, VideoSource
+from v2v_jax.data.synthetic import World
+from v2v_jax.data.video import FolderWriter, VideoWriter
+
+
+def film(path: pathlib.Path, count: int, height: int = 48, width: int = 64) -> None:
+    with FolderWriter(path) if path.suffix == "" else VideoWriter(path, 25, height, width) as out:
+        for index in range(count):
+            out.write(np.full((height, width, 3), 10 * index, np.uint8))
+
+
+def test_a_video_source_reads_any_mix_at_one_size(tmp_path):
+    videos = tmp_path / "videos"
+    film(videos / "clip10.mp4", 5, 40, 90)
+    film(videos / "clip9", 4)
+    film(videos / "clip2.mkv", 7)
+    source = VideoSource(videos, 16, 32, tmp_path / "cache")
+    assert len(source) == 3 and source.lengths == [7, 4, 5]
+    assert [pathlib.Path(name).name for name in source.names] == [
+        "clip2.mkv",
+        "clip9",
+        "clip10.mp4",
+    ]
+    assert source.provides == frozenset()
+    for index, length in enumerate(source.lengths):
+        clip = source.read(index, 1, length - 1)
+        assert set(clip) == {"frames"}
+        assert clip["frames"].shape == (length - 1, 16, 32, 3) and clip["frames"].dtype == np.uint8
+        means = clip["frames"].mean((1, 2, 3))
+        np.testing.assert_allclose(means, 10 * np.arange(1, length), atol=3)
+    again = pickle.dumps(source)
+    assert len(again) < 5000, "frames stay on disk"
+    np.testing.assert_array_equal(
+        pickle.loads(again).read(1, 0, 4)["frames"], source.read(1, 0, 4)["frames"]
+    )
+
+
+def test_a_video_source_crops_and_does_not_squeeze(tmp_path):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:8] = 255  # Outside the central 2 : 1 part, rows 8..39.
+    with FolderWriter(tmp_path / "a") as writer:
+        writer.write(frame)
+    source = VideoSource(tmp_path / "a", 32, 64, tmp_path / "cache")
+    assert source.read(0, 0, 1)["frames"].max() == 0
+
+
+def test_one_bad_video_among_good_ones_is_an_error(tmp_path):
+    film(tmp_path / "a.mp4", 3)
+    (tmp_path / "b.mp4").write_text("not a video")
+    with pytest.raises(ValueError, match=r"b\.mp4: not a video"):
+        VideoSource(tmp_path / "*.mp4", 16, 32, tmp_path / "cache")
+    with pytest.raises(FileNotFoundError, match="no video matches"):
+        VideoSource(tmp_path / "*.webm", 16, 32, tmp_path / "cache")
+
+
+def test_the_synthetic_source_hands_on_everything_exact():
+    world = World("street", height=16, width=32, clips=2, length=6)
+    source = SyntheticSource(world)
+    assert len(source) == 2 and source.lengths == [6, 6] and len(source.names) == 2
+    assert source.provides == {"flow", "labels"}
+    clip, exact = source.read(1, 2, 3), world.frames(1, 2, 3)
+    assert set(clip) == {"frames", "labels", "flow", "forward_flow"}
+    for name, array in [
+        ("frames", exact.frames),
+        ("labels", exact.labels),
+        ("flow", exact.backward),
+        ("forward_flow", exact.forward),
+    ]:
+        np.testing.assert_array_equal(clip[name], array)
+
+
+def test_the_recordings_next_to_the_checkout(shared, tmp_path):
+    source = VideoSource(shared / "data" / "real" / "highway_c*.mp4", 32, 64, tmp_path)
+    assert source.lengths == [221]
+    frames = np.asarray(source.read(0, 100, 3)["frames"])
+    assert 60 < frames.mean() < 200 and frames.std() > 20
+    steps = np.abs(np.diff(frames.astype(int), axis=0)).mean()
+    assert 0 < steps < 20, "neighbouring frames of one shot"
