@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import v2v_jax
+from v2v_jax import build
 from v2v_jax.data.video import VideoWriter, open_video
 from v2v_jax.methods.recurrent import Recurrent
 from v2v_jax.nets.discriminator import PatchDiscriminator
@@ -509,6 +511,13 @@ def test_load_takes_the_average_out_of_a_real_checkpoint(tmp_path, monkeypatch):
     assert Translator.load(tmp_path, "to_source", step=1).params["generator"]["gain"] == 3
     with pytest.raises(FileNotFoundError, match="no checkpoint 3"):
         Translator.load(tmp_path, step=3)
+
+
+def test_the_public_name_brings_the_factory():
+    assert v2v_jax.Translator is Translator
+    assert Translator.factory is build.restore_method
+    with pytest.raises(AttributeError, match="Translater"):
+        getattr(v2v_jax, "Translater")  # noqa: B009
 
 
 def test_importing_the_package_is_light():
