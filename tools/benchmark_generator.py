@@ -3,7 +3,8 @@
     make torch && .venv/bin/python tools/benchmark_generator.py
 
 Prints the medians of forward and of forward + gradient with respect to all parameters, float32,
-and their ratios.  Interleaving keeps a busy machine fair to both; run it on an idle one anyway.
+and their ratios.  Run it on an idle machine: interleaving alone is not fair, because torch's
+threads wait for each other at every layer and lose more to other programs.
 Exits with 1 if a ratio is over its limit (forward 1.5, gradient 2) or the outputs differ.
 """
 
@@ -49,11 +50,15 @@ def main() -> int:
     passed = difference < 1e-5
     for name, limit in LIMITS.items():
         ours, theirs = seconds[f"jax {name}"], seconds[f"torch {name}"]
-        print(
-            f"{name:9} jax {ours:.3f} s  torch {theirs:.3f} s  ratio {ours / theirs:.2f}", end="  "
+        median, fastest = (
+            statistics.median(ours) / statistics.median(theirs),
+            min(ours) / min(theirs),
         )
-        print(f"(limit {limit})")
-        passed &= ours <= limit * theirs
+        print(
+            f"{name:9} jax {statistics.median(ours):.3f} s  torch {statistics.median(theirs):.3f} s"
+            f"  ratio {median:.2f}, of the fastest runs {fastest:.2f}  (limit {limit})"
+        )
+        passed &= median <= limit
     return 0 if passed else 1
 
 
@@ -93,15 +98,15 @@ def _prepare(frame: np.ndarray, features: int) -> tuple[dict[str, Callable[[], N
     }, float(error)
 
 
-def _interleaved(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds per run; one round runs all of them once, the first round only warms up."""
+def _interleaved(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Seconds per run; one round runs all of them once, and the first round only warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
+    return {name: taken[1:] for name, taken in seconds.items()}
 
 
 if __name__ == "__main__":
