@@ -1,6 +1,7 @@
 """Many devices are one device."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from v2v_jax.training.step import train_step
 def _trained(devices, steps, dtype=jnp.float64, clips=8):
     """The state after some steps on that many devices."""
     mesh = parallel.make_mesh(jax.devices()[:devices])
-    method = ToyMethod(dtype=dtype)
+    method: Any = ToyMethod(dtype=dtype)
     optimizers = make_optimizers(method.players)
     stream = (parallel.put_batch(batch, mesh) for batch in batches(0, clips=clips))
     first = next(stream)

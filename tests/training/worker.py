@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
@@ -89,6 +90,7 @@ def main() -> None:
         parallel.initialize_distributed(f"127.0.0.1:{o['port']}", o["processes"], o["process"])
 
     from training.toy_method import FROZEN, ToyMethod, batches
+
     from v2v_jax.training.loop import train
     from v2v_jax.training.optimizers import make_optimizers
 
@@ -100,7 +102,7 @@ def main() -> None:
             time.sleep(o["sleep"])
             yield batch
 
-    method = ToyMethod()
+    method: Any = ToyMethod()
     train(
         method=method, optimizers=make_optimizers(method.players, learning_rate=1e-2),
         frozen=FROZEN, batches=stream, steps=o["steps"], workdir=o["workdir"], log_every=1,

@@ -1,9 +1,7 @@
 """Checkpoints: written in the background, verified leaf by leaf when they are read.
 
 The only module that knows orbax.  A checkpoint is one directory per step with two items: ``state``
-(the whole ``TrainState``) and ``meta`` (JSON: what the caller gives, plus the name, shape, dtype
-and CRC-32 of every leaf).  Orbax stores no checksum of its array data: without ours a flipped bit
-restores as silent garbage; nor does it mind a wrong dtype, which it casts.
+(the whole ``TrainState``) and ``meta`` (JSON: what the caller gives, and what ``integrity`` checks).
 
 A damaged checkpoint is an error, never a silent step back: ``restore_latest`` says which leaves
 are damaged, which earlier step is intact, and what to move away to resume from that one.
@@ -11,10 +9,8 @@ are damaged, which earlier step is intact, and what to move away to resume from 
 
 from __future__ import annotations
 
-import json
 import logging as std_logging
 import shutil
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +22,11 @@ from absl import logging
 from orbax.checkpoint import multihost
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from v2v_jax.training import integrity
+from v2v_jax.training.integrity import DamagedCheckpoint
 from v2v_jax.types import Params
 
 TMP_MARK = ".orbax-checkpoint-tmp"
-
-
-class DamagedCheckpoint(ValueError):
-    """A checkpoint whose bytes are not those that were written."""
 
 
 def barrier(name: str, minutes: float = 30.0) -> None:
@@ -68,12 +62,7 @@ class Checkpoints:
             for leftover in self.directory.glob(f"*{TMP_MARK}*"):
                 logging.info("removing the unfinished checkpoint %s", leftover)
                 shutil.rmtree(leftover, ignore_errors=True)
-        return _manager(
-            self.directory,
-            ocp.CheckpointManagerOptions(
-                preservation_policy=preservation_policy.LatestN(self._keep)
-            ),
-        )
+        return _manager(self.directory, preservation_policy=preservation_policy.LatestN(self._keep))
 
     def latest_step(self) -> int | None:
         """The newest complete step, or None."""
@@ -86,14 +75,12 @@ class Checkpoints:
             OSError: this save, or the one before it, could not be written.
         """
         self.wait()
-        stored = {**meta, "leaves": _leaves(state)} if jax.process_index() == 0 else {}
-        stored["crc32"] = _meta_crc(stored)
-        args = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(stored)
-        )
+        stored = {**meta, "leaves": integrity.describe(state)} if jax.process_index() == 0 else {}
+        stored["crc32"] = integrity.meta_crc(stored)
+        items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(stored)}
         self._saving = step
         try:
-            saved = self._manager.save(step, args=args)
+            saved = self._manager.save(step, args=ocp.args.Composite(**items))
         except Exception as error:
             raise self._failed(error) from error
         if not saved:
@@ -128,10 +115,9 @@ class Checkpoints:
         step, self._saving = self._saving, None
         good = self.latest_step()
         kept = "there is no earlier one" if good is None else f"checkpoint {good} is still good"
-        reason = " ".join(str(error).split())[:300]
         return OSError(
             f"checkpoint {step} could not be written to {self.directory} (disk full?); {kept}; "
-            f"free some space and start the same command again: {reason}"
+            f"free some space and start the same command again: {integrity.one_line(error)}"
         )
 
     def restore_latest(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
@@ -157,29 +143,27 @@ class Checkpoints:
             raise DamagedCheckpoint(f"{damage}; {self._way_back(step, like)}") from damage
 
     def _way_back(self, damaged: int, like: Any) -> str:
+        """What to do about the damaged newest step."""
+        bad = [damaged]
         for step in sorted((s for s in self._manager.all_steps() if s < damaged), reverse=True):
             try:
                 self._restore(step, like)
             except ValueError as error:
                 logging.error("%s", error)
+                bad.append(step)
                 continue
-            return (
-                f"checkpoint {step} is good: to resume from it, "
-                f"mv {self.directory}/{damaged} {self.directory.parent}/damaged-{damaged}"
-            )
+            here, away = self.directory, self.directory.parent
+            moves = " && ".join(f"mv {here}/{s} {away}/damaged-{s}" for s in bad)
+            return f"checkpoint {step} is good: to resume from it, {moves}"
         return "no earlier checkpoint is good: train again in a new --workdir"
 
     def _restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         where = f"checkpoint {self.directory}/{step}"
         meta = _read_meta(self._manager, step, where)
         leaves = meta.pop("leaves")
-        _check_fit(leaves, like, where)
-        try:
-            args = ocp.args.Composite(state=ocp.args.StandardRestore(_abstract(like)))
-            state = self._manager.restore(step, args=args)["state"]
-        except Exception as error:
-            raise DamagedCheckpoint(f"{where} is damaged: {_one_line(error)}") from error
-        _check_crc(leaves, state, where)
+        integrity.check_fit(leaves, like, where)
+        state = _read(self._manager, step, where, state=ocp.args.StandardRestore(_abstract(like)))
+        integrity.check_crc(leaves, state, where)
         return state, meta
 
     def close(self) -> None:
@@ -206,28 +190,18 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
     steps = _steps(directory)
     if not steps or (step is not None and step not in steps):
         what = "no checkpoint" if step is None else f"no checkpoint {step}"
-        raise FileNotFoundError(
-            f"{what} in {directory}, only {steps}: train first, or mend the path"
-        )
+        raise FileNotFoundError(f"{what} in {directory}, it has {steps}: train, or mend the path")
     step = steps[-1] if step is None else step
     where = f"checkpoint {directory}/{step}"
-    manager = _manager(directory, ocp.CheckpointManagerOptions(read_only=True))
+    manager = _manager(directory, read_only=True, save_interval_steps=0, create=False)
     try:
         meta = _read_meta(manager, step, where)
         leaves = {k: v for k, v in meta.pop("leaves").items() if k.startswith("ema/")}
-        target = _nested(leaves)
-        try:
-            args = ocp.args.PyTreeRestore(
-                item=target,
-                restore_args=jax.tree.map(
-                    lambda _: ocp.RestoreArgs(restore_type=np.ndarray), target
-                ),
-                partial_restore=True,
-            )
-            state = manager.restore(step, args=ocp.args.Composite(state=args))["state"]
-        except Exception as error:
-            raise DamagedCheckpoint(f"{where} is damaged: {_one_line(error)}") from error
-        _check_crc(leaves, state, where)
+        target = integrity.nested(leaves)
+        numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), target)
+        args = ocp.args.PyTreeRestore(item=target, restore_args=numpy, partial_restore=True)
+        state = _read(manager, step, where, state=args)
+        integrity.check_crc(leaves, state, where)
     finally:
         _close(manager)
     return jax.tree.map(jnp.asarray, state["ema"]), meta
@@ -235,19 +209,21 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
 
 def _no_orbax_chatter(record: std_logging.LogRecord) -> bool:
     """Orbax logs some 50 lines per save: they would drown the progress line."""
-    return record.levelno >= std_logging.WARNING or "/orbax/" not in record.pathname
+    if "/orbax/" not in record.pathname:
+        return True
+    return record.levelno >= std_logging.WARNING and "read only" not in str(record.msg)
 
 
-def _manager(directory: Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:
+def _manager(directory: Path, **options: Any) -> ocp.CheckpointManager:
     logging.get_absl_logger().addFilter(_no_orbax_chatter)
-    return ocp.CheckpointManager(directory, options=options)
+    return ocp.CheckpointManager(directory, options=ocp.CheckpointManagerOptions(**options))
 
 
 def _close(manager: ocp.CheckpointManager) -> None:
     try:
         manager.close()
     except Exception as error:  # The failure it reports is the one being handled.
-        logging.info("closing the checkpoint manager: %s", _one_line(error))
+        logging.info("closing the checkpoint manager: %s", integrity.one_line(error))
 
 
 def _steps(directory: Path) -> list[int]:
@@ -255,89 +231,21 @@ def _steps(directory: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def _named(tree: Any) -> dict[str, Any]:
-    """Leaves by a readable name, e.g. ``params/generator/to_target/kernel``."""
-    return {
-        "/".join(
-            str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path
-        ): leaf
-        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-    }
-
-
-def _bytes(leaf: Any) -> bytes:
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    # A copy: a view of a CPU buffer would stop the next step from reusing it.
-    return np.array(leaf).tobytes()
-
-
-def _leaves(state: Any) -> dict[str, Any]:
-    return {
-        name: {"shape": list(x.shape), "dtype": str(x.dtype), "crc32": zlib.crc32(_bytes(x))}
-        for name, x in _named(state).items()
-    }
-
-
-def _meta_crc(meta: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
-
-
 def _abstract(like: Any) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
 
 
-def _nested(leaves: dict[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, leaf in leaves.items():
-        *path, last = name.split("/")
-        node = tree
-        for key in path:
-            node = node.setdefault(key, {})
-        node[last] = jax.ShapeDtypeStruct(tuple(leaf["shape"]), jnp.dtype(leaf["dtype"]))
-    return tree
+def _read(manager: ocp.CheckpointManager, step: int, where: str, **item: Any) -> Any:
+    """One item of a checkpoint; whatever orbax raises means that it is damaged."""
+    try:
+        (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
+        return value
+    except Exception as error:
+        raise DamagedCheckpoint(f"{where} is damaged: {integrity.one_line(error)}") from error
 
 
 def _read_meta(manager: ocp.CheckpointManager, step: int, where: str) -> dict[str, Any]:
-    try:
-        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        meta = manager.restore(step, args=args)["meta"]
-        good = meta.pop("crc32") == _meta_crc(meta)
-    except Exception as error:
-        raise DamagedCheckpoint(f"{where} is damaged: {_one_line(error)}") from error
-    if not good:
+    meta = _read(manager, step, where, meta=ocp.args.JsonRestore())
+    if not isinstance(meta, dict) or meta.pop("crc32", None) != integrity.meta_crc(meta):
         raise DamagedCheckpoint(f"{where} is damaged: its meta data have changed")
     return meta
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _check_fit(leaves: dict[str, Any], like: Any, where: str) -> None:
-    wanted = {n: (list(x.shape), str(x.dtype)) for n, x in _named(like).items()}
-    stored = {n: (list(x["shape"]), x["dtype"]) for n, x in leaves.items()}
-    wrong = [f"{n} is only in the checkpoint" for n in sorted(stored.keys() - wanted.keys())]
-    wrong += [f"{n} is missing in the checkpoint" for n in sorted(wanted.keys() - stored.keys())]
-    wrong += [
-        f"{n} is {stored[n][1]}{stored[n][0]}, this run needs {wanted[n][1]}{wanted[n][0]}"
-        for n in sorted(stored.keys() & wanted.keys())
-        if stored[n] != wanted[n]
-    ]
-    if wrong:
-        raise ValueError(
-            f"{where} does not fit this configuration: {_some(wrong)}; "
-            "use the configuration that it was trained with, or a new --workdir"
-        )
-
-
-def _check_crc(leaves: dict[str, Any], state: Any, where: str) -> None:
-    arrays = _named(state)
-    bad = [n for n, leaf in leaves.items() if zlib.crc32(_bytes(arrays[n])) != leaf["crc32"]]
-    if bad:
-        count = f"{len(bad)} of {len(leaves)} arrays have changed"
-        raise DamagedCheckpoint(f"{where} is damaged: {count}: {_some(sorted(bad))}")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 from absl import logging
 from jax.sharding import Mesh
@@ -20,8 +18,8 @@ from jax.sharding import Mesh
 from v2v_jax.methods.base import Method
 from v2v_jax.training import parallel
 from v2v_jax.training.checkpoints import Checkpoints, barrier
+from v2v_jax.training.journal import Journal
 from v2v_jax.training.metrics_writer import MetricsWriter
-from v2v_jax.training.pictures import contact_sheet, side_by_side
 from v2v_jax.training.progress import Progress, duration
 from v2v_jax.training.signals import StopRequest
 from v2v_jax.training.state import TrainState, init_state
@@ -29,72 +27,12 @@ from v2v_jax.training.step import player_pictures, train_step
 from v2v_jax.types import Array, Batch, Params
 
 
-class NonFiniteError(RuntimeError):
-    """Too many steps in a row whose loss or gradient was not finite."""
-
-
-class Journal:
-    """Reads a step's metrics, counts the steps that were not finite, writes logs and files."""
-
-    def __init__(
-        self, writer: MetricsWriter | None, progress: Progress, *, log_every: int,
-        nonfinite_limit: int, skipped: int,
-    ):  # fmt: skip
-        """``writer``: None in processes that do not write; ``skipped``: of the restored state."""
-        self._writer = writer
-        self._progress = progress
-        self._log_every = log_every
-        self._limit = nonfinite_limit
-        self.skipped = skipped
-
-    def step(self, step: int, metrics: Mapping[str, Array]) -> None:
-        """Waits for the metrics of ``step``; raises NonFiniteError after too many bad ones."""
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        if values["finite"] < 1.0:
-            self._not_finite(step, values)
-        else:
-            self.skipped = 0
-        if self._log_every and step % self._log_every == 0:
-            rate = self._progress.rate(step)
-            logging.info("%s", self._progress.line(step, rate, values))
-            self.write(step, {**values, "steps_per_second": rate})
-
-    def _not_finite(self, step: int, values: Mapping[str, float]) -> None:
-        self.skipped += 1
-        bad = sorted(name for name, value in values.items() if not math.isfinite(value))
-        what = f"step {step}: not finite: {', '.join(bad) or 'a gradient'}"
-        logging.error("%s; the state stays as it was (%d in a row)", what, self.skipped)
-        if self.skipped >= self._limit:
-            raise NonFiniteError(
-                f"{what}; {self.skipped} steps in a row, so training stops; the last checkpoint is "
-                "good: look at the data of these steps, or train with a lower learning rate"
-            )
-
-    def write(self, step: int, results: Mapping[str, Any]) -> None:
-        """Numbers, uint8 [H, W, 3] pictures and uint8 [T, H, W, 3] clips by name."""
-        if self._writer is None:
-            return
-        arrays = {n: np.asarray(v) for n, v in results.items() if np.ndim(v)}
-        self._writer.scalars(step, {n: float(v) for n, v in results.items() if n not in arrays})
-        for name, array in arrays.items():
-            (self._writer.image if array.ndim == 3 else self._writer.clip)(step, name, array)
-
-    def show(self, step: int, pictures: Mapping[str, Array]) -> None:
-        """The contact sheet and the animated clip of ``Aux.pictures``."""
-        if self._writer is None or not pictures:
-            return
-        frames = jax.device_get(dict(pictures))
-        self._writer.image(step, "sheet", contact_sheet(frames))
-        if (clip := side_by_side(frames)) is not None:
-            self._writer.clip(step, "clip", clip)
-
-
 def train(
     *,
     method: Method,
     optimizers: dict[str, optax.GradientTransformation],
     frozen: Params,
-    batches: Callable[[int], Iterator[Batch]],
+    batches: Callable[[int], Iterator[Any]],
     steps: int,
     workdir: str | Path,
     seed: int = 0,
@@ -118,7 +56,7 @@ def train(
         method: what is trained.
         optimizers: one per player.
         frozen: parameters of networks that are not trained, as arrays of the host.
-        batches: ``batches(n)`` yields this process's rows of batch n, n + 1, ...: numpy, and a
+        batches: ``batches(n)`` yields this process's rows of ``Batch`` n, n + 1, ...: numpy, and a
             pure function of the number, else resuming is not exact.
         steps: the last step.
         workdir: gets checkpoints/, metrics.jsonl, tensorboard/ and pictures/; shared by processes.
@@ -137,7 +75,7 @@ def train(
         The final state; of an earlier step if a signal came.
 
     Raises:
-        NonFiniteError: see ``nonfinite_limit``; the last good checkpoint is kept.
+        journal.NonFiniteError: see ``nonfinite_limit``; the last good checkpoint is kept.
         OSError: a checkpoint could not be written; the one before is still good.
         ValueError: the checkpoint is damaged, of other networks or of another seed; the data end
             too early; the batch does not divide over the devices.
@@ -221,7 +159,7 @@ def _due(step: int, every: int, last: bool = False) -> bool:
     return every > 0 and (step % every == 0 or last)
 
 
-def _placed(source: Iterator[Batch], mesh: Mesh, start: int) -> Generator[Batch]:
+def _placed(source: Iterator[Any], mesh: Mesh, start: int) -> Generator[Batch]:
     """Batches on the devices; an end of the data is an error."""
     count = start
     try:

@@ -17,8 +17,6 @@ import numpy as np
 from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from v2v_jax.types import Batch
-
 TASK_COUNTS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 """Set by srun and mpirun (not by salloc or sbatch alone): how many processes were started."""
 
@@ -134,12 +132,12 @@ def put_replicated(tree: Any, mesh: Mesh) -> Any:
     )
 
 
-def put_batch(batch: Batch, mesh: Mesh) -> Batch:
+def put_batch(batch: Any, mesh: Mesh) -> Any:
     """This process's rows -> the global batch, sharded by clips.
 
     Args:
-        batch: arrays whose first axis holds this process's share of the clips; every process
-            passes equally many.
+        batch: a ``Batch`` of numpy arrays whose first axis holds this process's share of the
+            clips; every process passes equally many.
         mesh: from ``make_mesh``.
 
     Raises:

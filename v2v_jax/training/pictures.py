@@ -29,8 +29,8 @@ def flow_to_color(flow: np.ndarray, max_magnitude: float | None = None) -> np.nd
             the longest finite vector of this flow.
 
     Returns:
-        uint8 [H, W, 3] RGB; not finite is black.  Right is red, down yellow-green, left cyan-blue,
-        up violet.
+        uint8 [H, W, 3] RGB; not finite is black.  Right is red, down yellow, left cyan-blue, up
+        violet.
     """
     dx, dy = np.asarray(flow, np.float64)[..., 0], np.asarray(flow, np.float64)[..., 1]
     finite = np.isfinite(dx) & np.isfinite(dy)
