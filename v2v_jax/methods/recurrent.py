@@ -50,6 +50,8 @@ class Recurrent:
             source frame ("source") or its own reconstruction ("reconstruction").
         truncate: no gradient from a frame to the previous output it warps.
         history: frames rolled in without gradient before the trained ones.
+        temporal_on_mask: let eq. 7 train the fusion mask too.  It pays that term most cheaply by
+            copying everything; without, the mask learns from the other terms alone.
     """
 
     image: nn.Module
@@ -65,6 +67,7 @@ class Recurrent:
     cycle_memory: str = "source"
     truncate: bool = False
     history: int = 0
+    temporal_on_mask: bool = True
 
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
@@ -224,8 +227,12 @@ class Recurrent:
                 alpha=self.occlusion_alpha,
                 squared=self.occlusion_squared,
             )
+            output = y.output
+            if not self.temporal_on_mask:
+                mask = jax.lax.stop_gradient(y.mask)
+                output = mask * y.warped + (1 - mask) * y.raw
             mine["temporal"] = losses.temporal(
-                y.output[:, 1:], y.warped[:, 1:], unfold(trust, clips)
+                output[:, 1:], y.warped[:, 1:], unfold(trust, clips)
             )
         shown = {"source": frames, "raw": y.raw, "warped": y.warped, "mask": y.mask}
         shown |= {"output": y.output, "flow": y.flow}

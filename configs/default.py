@@ -1,0 +1,91 @@
+"""Every field of a run, with the paper's values.  Other configs change only what differs.
+
+Set any field on the command line: ``--config.optimizer.learning_rate=1e-4``.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The paper's method at the paper's size; ``data`` must be filled in."""
+    config = ConfigDict()
+    config.method = "recurrent"
+    config.seed = 0
+
+    config.data = ConfigDict()
+    # "videos": two globs of video files or frame folders; "synthetic": the built-in world.
+    config.data.kind = "videos"
+    config.data.source = ""  # videos: a glob; synthetic: "game"
+    config.data.target = ""  # videos: a glob; synthetic: "street"
+    config.data.size = (256, 512)  # height, width; both divisible by 4
+    config.data.batch_size = 1  # clips of each domain, over all devices and processes
+    config.data.frames = 3  # K, consecutive frames trained on (section 3.5)
+    config.data.stride = 1  # frames from one to the next
+    config.data.temporal_flip = 0.5  # probability (section 3.7)
+    config.data.cache = ""  # decoded frames; empty: <workdir>/cache
+    config.data.clips = 64  # synthetic: clips per domain
+    config.data.length = 90  # synthetic: frames per clip
+    config.data.threads = 2  # readers of the input pipeline
+
+    config.image = ConfigDict()  # the image generator I (appendix A.1)
+    config.image.features = 64
+    config.image.blocks = 6
+
+    config.fusion = ConfigDict()  # the fusion block F (appendix A.1)
+    config.fusion.features = 32
+    config.fusion.kernel = 3
+    config.fusion.signed = False  # True: raw - warped, as eq. 2 prints it
+    config.fusion.bias_init = 0.0  # first masks are about sigmoid(bias_init)
+
+    config.discriminator = ConfigDict()  # PatchGAN (section 3.7)
+    config.discriminator.features = 64
+    config.discriminator.layers = 3  # 3 judges 70x70 pixels
+
+    config.content = ConfigDict()  # feature extractor of eq. 6
+    config.content.net = "vgg16"
+    config.content.tap = "relu5_3"
+    config.content.weights = ""  # a file of torchvision's VGG-16, or the literal "random"
+    config.content.features = 64  # narrower only with "random"
+
+    config.flow = ConfigDict()
+    config.flow.kind = "dis"  # "dis" (OpenCV, on the host), "given" (the data's own), "zero"
+    config.flow.scale = 1.0  # dis: estimate on frames enlarged by this
+    config.flow.preset = "medium"  # dis: "ultrafast", "fast" or "medium"
+
+    config.weights = ConfigDict()  # eq. 8; 0 removes the term from the program
+    config.weights.adversarial = 1.0
+    config.weights.cycle = 10.0
+    config.weights.content = 1.0
+    config.weights.temporal = 10.0
+
+    config.adversarial = "vanilla"  # eq. 3 from logits; "lsgan", "hinge"
+    config.occlusion_alpha = 50.0  # eq. 7
+    config.occlusion_squared = False  # True: Lai et al.'s squared norm
+    config.losses_on_raw = False  # give every raw frame the losses of I
+    config.cycle_memory = "source"  # eq. 5; "reconstruction" feeds its own output back
+    config.truncate = False  # no gradient through the warped previous output
+    config.history = 0  # frames rolled in without gradient before the K trained ones
+    config.temporal_on_mask = True  # eq. 7 trains the fusion mask too
+
+    config.optimizer = ConfigDict()  # Adam, fixed rate (appendix A.1)
+    config.optimizer.learning_rate = 2e-4
+    config.optimizer.b1 = 0.5
+    config.optimizer.b2 = 0.999
+    config.ema_decay = 0.999
+
+    config.precision = "float32"  # of the networks' convolutions; "bfloat16"
+    config.steps = 200_000
+    config.log_every = 50
+    config.picture_every = 1000
+    config.checkpoint_every = 1000
+    config.evaluate_every = 10_000  # 0: never while training
+    config.keep = 3  # checkpoints
+    config.nonfinite_limit = 20  # stop after so many non-finite steps in a row
+
+    config.evaluate = ConfigDict()
+    config.evaluate.source = ""  # videos: held-out glob; empty: data.source
+    config.evaluate.target = ""  # videos: real frames for comparison; empty: data.target
+    config.evaluate.clips = 4
+    config.evaluate.frames = 64  # per clip; smearing hides in short ones
+    config.evaluate.probes = True  # synthetic: train the segmenter and the domain classifier
+    return config

@@ -1,0 +1,21 @@
+"""Any two globs of videos or frame folders.
+
+python -m v2v_jax.main --config=configs/videos.py --workdir=runs/mine \
+    --config.data.source='a/*.mp4' --config.data.target='b/*.mp4'
+"""
+
+from configs import default
+
+
+def get_config():
+    """Half the paper's width and size, for one small GPU or a patient CPU."""
+    config = default.get_config()
+    config.data.size = (128, 256)
+    config.image.features = 32
+    config.discriminator.features = 32
+    # A network of random weights, asked for by name: give VGG-16 (--config.content.weights=FILE)
+    # for what the paper does, with tap relu5_3 and 64 features.
+    config.content.weights = "random"
+    config.content.tap = "relu3_3"
+    config.content.features = 16
+    return config

@@ -1,0 +1,113 @@
+"""One evaluation of a trained run: figures to the terminal, JSON, and the HTML report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from v2v_jax.evaluation.evaluators import (
+    ClipScores,
+    EvaluationClip,
+    HostFlow,
+    Judges,
+    evaluate_clip,
+    summarise,
+)
+from v2v_jax.evaluation.report import write_report
+from v2v_jax.evaluation.verdicts import distance_rows, format_figures, verdicts, video_rows
+from v2v_jax.methods.base import Method
+from v2v_jax.types import Params
+
+SHOWN = (1, 10, 30, 60)
+"""Frames of the film strips in the report."""
+
+
+def evaluate_run(
+    *,
+    method: Method,
+    generator: Params,
+    frozen: Params,
+    clips: Sequence[EvaluationClip],
+    flow: HostFlow | None,
+    scoring_flow: HostFlow | None,
+    judges: Judges,
+    workdir: Path,
+    config: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    media: Mapping[str, bytes] | None = None,
+) -> dict[str, float]:
+    """Translates and scores every clip; writes ``evaluation.json`` and ``report.html``.
+
+    Args:
+        method, generator, frozen: as ``Method.rollout`` takes them.
+        clips: held-out videos of at least 60 frames.
+        flow: the host's estimator the method warps by; None for the one inside the method.
+        scoring_flow: estimates the flow to score by where a clip has no exact one.
+        judges: see ``evaluators.Judges``.
+        workdir: gets the two files; its ``metrics.jsonl``, if any, becomes the report's curves.
+        config: the run's, shown in the report.
+        notes: what a reader must not miss.
+        media: more clips for the report, caption -> the bytes of a GIF or video file.
+
+    Returns:
+        All figures by name.
+    """
+    scores = []
+    for clip in clips:
+        scores.append(
+            evaluate_clip(
+                method,
+                generator,
+                frozen,
+                clip,
+                flow_for_method=flow,
+                scoring_flow=scoring_flow,
+                judges=judges,
+            )
+        )
+        logging.info("evaluated %s (%d of %d)", clip["name"], len(scores), len(clips))
+    figures = dict(summarise(scores))
+    print(format_figures(figures))
+    for note in notes:
+        logging.warning("%s", note)
+    clean = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "evaluation.json").write_text(json.dumps(clean, indent=1) + "\n")
+    curves = workdir / "metrics.jsonl"
+    write_report(
+        workdir / "report.html",
+        title=f"v2v_jax: {workdir.name}",
+        config=config,
+        metrics_jsonl=curves if curves.exists() else None,
+        scores=verdicts(figures),
+        tables={
+            "Source, raw frames and output": video_rows(figures),
+            "By frame distance from the clip's start": distance_rows(figures),
+        },
+        pictures=film_strips(clips[0], scores[0]),
+        clips=media or {},
+        notes=notes,
+    )
+    logging.info("wrote %s", workdir / "report.html")
+    return figures
+
+
+def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray]:
+    """The first clip's source, raw, mask and output at ``SHOWN``, uint8 [T, H, W, 3] each."""
+    rollout = score.rollout
+    last = len(clip["frames"]) - 1
+    shown = [min(frame, last) for frame in SHOWN]
+    mask = np.repeat(np.round(rollout.mask * 255).astype(np.uint8)[..., None], 3, axis=-1)
+    at = ", ".join(str(frame) for frame in shown)
+    return {
+        f"source, frames {at}": clip["frames"][shown],
+        "raw: the image generator alone": rollout.raw[shown],
+        "mask: white keeps the carried pixel": mask[shown],
+        "output": rollout.output[shown],
+    }
