@@ -323,7 +323,8 @@ def test_a_stream_equals_the_whole_video_and_reports_progress(monkeypatch):
     assert grey_levels(both[:, :, :64], video) == 0
     assert grey_levels(both[:, :, 64:], make()(video)) == 0
     assert len(lines) == 13
-    assert lines[4].startswith("translated 5 of 12 frames, ") and "ETA 0:00:0" in lines[4]
+    # How long still depends on the machine; the next test has a clock of its own.
+    assert lines[4].startswith("translated 5 of 12 frames, ") and ", ETA " in lines[4]
     assert lines[-1].startswith("translated 12 frames, ") and "ETA" not in lines[-1]
 
 
