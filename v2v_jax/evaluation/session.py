@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from v2v_jax.evaluation.evaluators import (
     ClipScores,
@@ -40,7 +42,6 @@ def evaluate_run(
     workdir: Path,
     config: Mapping[str, Any],
     notes: Sequence[str] = (),
-    media: Mapping[str, bytes] | None = None,
 ) -> dict[str, float]:
     """Translates and scores every clip; writes ``evaluation.json`` and ``report.html``.
 
@@ -53,7 +54,6 @@ def evaluate_run(
         workdir: gets the two files; its ``metrics.jsonl``, if any, becomes the report's curves.
         config: the run's, shown in the report.
         notes: what a reader must not miss.
-        media: more clips for the report, caption -> the bytes of a GIF or video file.
 
     Returns:
         All figures by name.
@@ -91,7 +91,7 @@ def evaluate_run(
             "By frame distance from the clip's start": distance_rows(figures),
         },
         pictures=film_strips(clips[0], scores[0]),
-        clips=media or {},
+        clips={"source | raw | output": animation(clips[0], scores[0])},
         notes=notes,
     )
     logging.info("wrote %s", workdir / "report.html")
@@ -111,3 +111,20 @@ def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray
         "mask: white keeps the carried pixel": mask[shown],
         "output": rollout.output[shown],
     }
+
+
+def animation(clip: EvaluationClip, score: ClipScores, *, fps: int = 12) -> bytes:
+    """A GIF of source | raw | output, all frames of the clip."""
+    rollout = score.rollout
+    sheets = np.concatenate([clip["frames"], rollout.raw, rollout.output], axis=2)
+    pictures = [Image.fromarray(sheet) for sheet in sheets]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=round(1000 / fps),
+        loop=0,
+    )
+    return buffer.getvalue()
