@@ -57,6 +57,7 @@ def get_config() -> ConfigDict:
     config.weights.cycle = 10.0
     config.weights.content = 1.0
     config.weights.temporal = 10.0
+    config.weights.occlusion = 0.0  # not in the paper: a price on copying where the flow is wrong
 
     config.adversarial = "vanilla"  # eq. 3 from logits; "lsgan", "hinge"
     config.occlusion_alpha = 50.0  # eq. 7

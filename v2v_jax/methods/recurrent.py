@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -23,6 +24,8 @@ class Weights:
     cycle: float = 10.0
     content: float = 1.0
     temporal: float = 10.0
+    occlusion: float = 0.0
+    """Not in the paper: a price on keeping carried pixels where the source contradicts the flow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,14 +222,15 @@ class Recurrent:
             before, after = self._features(frozen, frames), self._features(frozen, wanted)
             before = jnp.concatenate([before, before[:, 1:]], axis=1)[:, : after.shape[1]]
             mine["content"] = losses.content(after, before)
+        trusting = functools.partial(
+            occlusion_mask, fold(frames[:, 1:]), carried, visible, alpha=self.occlusion_alpha
+        )
+        if weights.occlusion:
+            # Lai et al.'s squared form: the literal one calls half of an untouched video occluded.
+            trust = unfold(trusting(squared=True), clips)
+            mine["occlusion"] = jnp.mean((1 - trust) * y.mask[:, 1:])
         if weights.temporal:
-            trust = occlusion_mask(
-                fold(frames[:, 1:]),
-                carried,
-                visible,
-                alpha=self.occlusion_alpha,
-                squared=self.occlusion_squared,
-            )
+            trust = trusting(squared=self.occlusion_squared)
             output = y.output
             if not self.temporal_on_mask:
                 mask = jax.lax.stop_gradient(y.mask)
