@@ -93,7 +93,9 @@ def test_a_folder_is_keyed_by_names_and_contents(tmp_path):
     (frames / "0.png").rename(frames / "9.png")
     swapped = content_key(frames, 8, 16)
     Image.fromarray(np.full((8, 16, 3), 7, np.uint8)).save(frames / "1.png")
-    assert len({key, swapped, content_key(frames, 8, 16)}) == 3
+    changed = content_key(frames, 8, 16)
+    (frames / "1.png").rename(frames / "01.png")
+    assert len({key, swapped, changed, content_key(frames, 8, 16)}) == 4
 
 
 _BUILD = """

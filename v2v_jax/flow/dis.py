@@ -9,9 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-_MIN_SIDE = (
-    32  # Below it OpenCV 5.0's DIS crashes or asserts, depending on aspect ratio and preset.
-)
+# Below it OpenCV 5.0's DIS crashes or asserts, depending on aspect ratio and preset.
+_MIN_SIDE = 32
 _PRESETS = ("ultrafast", "fast", "medium")
 _estimators = threading.local()
 
