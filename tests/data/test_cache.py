@@ -182,3 +182,24 @@ def test_bad_videos_and_places_are_named(tmp_path, folder):
     with pytest.raises(OSError, match="cannot write the frame cache /proc/nowhere"):
         cached_video(path, pathlib.Path("/proc/nowhere"), 16, 32)
     assert not folder.exists() or not any(entry.is_dir() for entry in folder.iterdir())
+
+
+_FULL = """
+import pathlib, resource, signal, sys
+from v2v_jax.data.cache import cached_video
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    cached_video(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), 16, 32)
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path, folder):
+    """A limit on file sizes stands in for the disk: the same write fails, with another number."""
+    path = film(tmp_path / "a.mp4")
+    command = [sys.executable, "-c", _FULL, str(path), str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == f"cannot write the frame cache {folder}: File too large\n"
+    assert not any(entry.is_dir() for entry in folder.iterdir())

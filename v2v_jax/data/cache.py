@@ -130,6 +130,10 @@ def _build(reader: VideoReader, entry: pathlib.Path, height: int, width: int) ->
         }
         (partial.path / "meta.json").write_text(json.dumps(meta))
         _publish(partial, entry)
+    except OSError as error:
+        if error.errno is None:  # The reader's own, which names the video.
+            raise
+        raise OSError(f"cannot write the frame cache {entry.parent}: {error.strerror}") from error
     finally:
         partial.discard()
 
