@@ -202,6 +202,31 @@ def test_the_road_expands_as_the_plane_it_is(domain, camera_height):
         np.testing.assert_allclose(flow[road], (before - now)[road], atol=0.02)
 
 
+@pytest.mark.parametrize("domain, camera_height", [("game", 1.25), ("street", 1.5)])
+def test_road_sidewalk_and_verge_are_labelled_by_their_distance_from_the_axis(
+    domain, camera_height
+):
+    seen = dict.fromkeys(GROUND_IDS, 0)
+    for index in range(4):
+        frame = World(domain).frames(index, 20, 1)
+        scene = World(domain)._painter(index, 20, 20).scene
+        height, width = frame.labels[0].shape
+        x, z = np.meshgrid(np.arange(-14, 14, 0.25), scene.drive.along(20) + np.arange(4, 14, 0.25))
+        points = np.stack([x, z], -1).reshape(-1, 2)
+        at = project(points, scene.drive.pose(20), camera_height, height, width)
+        away = np.abs(points[:, 1:] - scene.crossings).min(1) > 7
+        shown = away & np.all((at >= 0) & (at <= (width - 1, height - 1)), axis=-1)
+        labels = nearest(frame.labels[0], at[shown][None])[0]
+        aside = np.abs(points[shown, 0])
+        # A pixel is up to 0.8 m wide here.
+        for label, (low, high) in {0: (0, 5.2), 1: (6.8, 8.4), 9: (10, 14)}.items():
+            found = labels[(aside > low) & (aside < high)]
+            found = found[np.isin(found, GROUND_IDS)]
+            assert (found == label).all()
+            seen[label] += len(found)
+    assert min(seen[0], seen[1]) > 5 and (domain == "street" or seen[9] > 20)
+
+
 def test_domains_differ_in_classes_and_colour():
     shares, saturation = {}, {}
     for domain in DOMAINS:
