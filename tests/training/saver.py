@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 
@@ -28,7 +29,8 @@ def main() -> None:
         for step in range(1, 1000):
             checkpoints.save(step, state(step), {})
         return
-    checkpoints.save(1, state(1), {"note": "good"})
+    for step in (0, 1):
+        checkpoints.save(step, state(step), {})
     checkpoints.wait()
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (options["limit"], unlimited[1]))
@@ -38,7 +40,8 @@ def main() -> None:
             checkpoints.wait()
         except OSError as error:
             print("FAILED", attempt, error)
-        print("LATEST", checkpoints.latest_step())
+        # At once, before anything opens the directory anew.
+        print("LEFT", checkpoints.latest_step(), sorted(os.listdir(options["directory"])))
     resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     restored = checkpoints.restore_latest(state(1))
     assert restored is not None

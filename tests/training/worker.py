@@ -39,7 +39,7 @@ def start(script: Path = Path(__file__), **options) -> subprocess.Popen:
     )
 
 
-def finish(process: subprocess.Popen, seconds: float = 120.0) -> tuple[int, str]:
+def finish(process: subprocess.Popen, seconds: float = 300.0) -> tuple[int, str]:
     """Exit status and output; a worker that hangs is killed."""
     try:
         output, _ = process.communicate(timeout=seconds)
@@ -57,12 +57,13 @@ def run(**options) -> str:
     return output
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 90.0) -> None:
-    """Polls until ``condition()``; fails when the worker ends before."""
+def wait_for(condition, process: subprocess.Popen, seconds: float = 300.0) -> None:
+    """Polls until ``condition()``; fails when the worker ends before, and kills a slow one."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "the worker is too slow"
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(f"the worker ended or is too slow:\n{process.communicate()[0]}")
         time.sleep(0.005)
 
 
