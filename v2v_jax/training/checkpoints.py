@@ -1,7 +1,7 @@
 """Checkpoints: written in the background, verified leaf by leaf when they are read.
 
 The only module that knows orbax.  A checkpoint is one directory per step with two items: ``state``
-(the whole ``TrainState``) and ``meta`` (JSON: what the caller gives, and what ``integrity`` checks).
+(the whole ``TrainState``) and ``meta`` (JSON: what the caller gives, what ``integrity`` checks).
 
 A damaged checkpoint is an error, never a silent step back: ``restore_latest`` says which leaves
 are damaged, which earlier step is intact, and what to move away to resume from that one.
@@ -162,7 +162,10 @@ class Checkpoints:
         meta = _read_meta(self._manager, step, where)
         leaves = meta.pop("leaves")
         integrity.check_fit(leaves, like, where)
-        state = _read(self._manager, step, where, state=ocp.args.StandardRestore(_abstract(like)))
+        like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
+        )
+        state = _read(self._manager, step, where, state=ocp.args.StandardRestore(like))
         integrity.check_crc(leaves, state, where)
         return state, meta
 
@@ -229,10 +232,6 @@ def _close(manager: ocp.CheckpointManager) -> None:
 def _steps(directory: Path) -> list[int]:
     names = (p.name for p in directory.iterdir()) if directory.is_dir() else ()
     return sorted(int(name) for name in names if name.isdigit())
-
-
-def _abstract(like: Any) -> Any:
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
 
 
 def _read(manager: ocp.CheckpointManager, step: int, where: str, **item: Any) -> Any:
