@@ -86,7 +86,7 @@ LOOKS = {
         leaves=((66, 84, 50), (54, 72, 46), (80, 90, 54)),
         paints=((52, 54, 56), (150, 152, 150), (92, 28, 28), (196, 198, 196), (40, 52, 74),
                 (76, 82, 74), (110, 112, 114), (28, 29, 31)),
-        haze=0.0065, grain=1.0, noise=1.5, ambient=0.92, sun=0.08, shadow=0.6, lean=(0.0, 0.0),
+        haze=0.0065, grain=1.0, noise=1.4, ambient=0.92, sun=0.08, shadow=0.6, lean=(0.0, 0.0),
         canopy=0.12,
         building=0.93, floors=(4, 7), setback=(9.8, 11.0), gap=0.4, tree=0.6, second_row=0.5,
         bush=0.15, parked=0.62, traffic=0.38, people=0.4, sign=0.3,
