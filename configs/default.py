@@ -57,7 +57,6 @@ def get_config() -> ConfigDict:
     config.weights.cycle = 10.0
     config.weights.content = 1.0
     config.weights.temporal = 10.0
-    config.weights.occlusion = 0.0  # not in the paper: a price on copying where the flow is wrong
 
     config.adversarial = "vanilla"  # eq. 3 from logits; "lsgan", "hinge"
     config.occlusion_alpha = 50.0  # eq. 7
@@ -66,7 +65,7 @@ def get_config() -> ConfigDict:
     config.cycle_memory = "source"  # eq. 5; "reconstruction" feeds its own output back
     config.truncate = False  # no gradient through the warped previous output
     config.history = 0  # frames rolled in without gradient before the K trained ones
-    config.temporal_on_mask = True  # eq. 7 trains the fusion mask too
+    config.gate = False  # synthesise where the source contradicts the flow, whatever F says
 
     config.optimizer = ConfigDict()  # Adam, fixed rate (appendix A.1)
     config.optimizer.learning_rate = 2e-4

@@ -79,7 +79,7 @@ def _recurrent(config: ConfigDict) -> Recurrent:
         cycle_memory=config.cycle_memory,
         truncate=config.truncate,
         history=config.history,
-        temporal_on_mask=config.temporal_on_mask,
+        gate=config.gate,
     )
 
 

@@ -6,6 +6,7 @@ on the folded [B * T] batch, and the scan carries just warp + fusion.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ Fuse = Callable[[Array, Array], Array]
 """raw, warped [N, H, W, 3] -> mask [N, H, W, 1] in [0, 1]: the fusion block."""
 Flow = Callable[[Array, Array], Array]
 """current, previous [N, H, W, 3] -> backward flow [N, H, W, 2] in pixels."""
+Trust = Callable[[Array, Array, Array], Array]
+"""x_t, W(x_{t-1}) [N, H, W, 3], visible [N, H, W, 1] -> how far the source bears the flow out,
+[N, H, W, 1] in [0, 1]."""
 
 
 def fold(x: Array) -> Array:
@@ -86,8 +90,27 @@ def clip_flow(flow: Flow | Array, carry: Carry, frames: Array) -> Array:
     return flow
 
 
+def carried_source(carry: Carry, frames: Array, flow: Array) -> tuple[Array, Array]:
+    """W(x_{t-1}) [B, T, H, W, 3] for every frame, and where it is visible [B, T, H, W, 1]."""
+    carried, visible = backward_warp(fold(previous_frames(carry, frames)), fold(flow))
+    return unfold(carried, frames.shape[0]), unfold(visible, frames.shape[0])
+
+
+def trusted(trust: Trust | None, carry: Carry, frames: Array, flow: Array) -> Array | None:
+    """``trust`` of every frame, [B, T, H, W, 1]; None if there is no such function."""
+    if trust is None:
+        return None
+    carried, visible = carried_source(carry, frames, flow)
+    return unfold(trust(fold(frames), fold(carried), fold(visible)), frames.shape[0])
+
+
 def translate_clip(
-    generate: Generate, fuse: Fuse, flow: Flow | Array, carry: Carry, frames: Array
+    generate: Generate,
+    fuse: Fuse,
+    flow: Flow | Array,
+    carry: Carry,
+    frames: Array,
+    trust: Trust | None = None,
 ) -> tuple[Carry, Translation]:
     """Translates a chunk of clips with the recurrent generator G (section 3.1).
 
@@ -101,33 +124,43 @@ def translate_clip(
             [B, T, H, W, 2], or [B, T-1, H, W, 2] for a clip that starts here.
         carry: ``fresh_carry`` or what the previous chunk returned.
         frames: float [B, T, H, W, 3] in [-1, 1].
+        trust: multiplies the fusion mask; None leaves it alone (the paper).
 
     Returns:
         The carry for the next chunk, and the translation of this one.
     """
     raw = unfold(generate(fold(frames)), frames.shape[0])
     flow = jax.lax.stop_gradient(clip_flow(flow, carry, frames))
-    return fuse_clip(fuse, carry, frames, raw, flow)
+    return fuse_clip(fuse, carry, frames, raw, flow, trusted(trust, carry, frames, flow))
 
 
 def fuse_clip(
-    fuse: Fuse, carry: Carry, frames: Array, raw: Array, flow: Array, *, truncate: bool = False
+    fuse: Fuse,
+    carry: Carry,
+    frames: Array,
+    raw: Array,
+    flow: Array,
+    trusted: Array | None = None,
+    *,
+    truncate: bool = False,
 ) -> tuple[Carry, Translation]:
-    """The recurrent half of ``translate_clip``: warp + fusion over given raw frames and flow."""
+    """The recurrent half of ``translate_clip``: warp + fusion over given raw frames and flow.
 
-    def step(memory: tuple[Array, Array], inputs: tuple[Array, Array]) -> tuple[Any, Any]:
+    ``trusted`` [B, T, H, W, 1] multiplies the fusion mask; ``truncate`` as in ``scan_clip``.
+    """
+
+    def step(memory: tuple[Array, Array], inputs: tuple[Array, ...]) -> tuple[Any, Any]:
         output, started = memory
-        raw, flow = inputs
+        raw, flow, *trusted = inputs
         begun = started[:, None, None, None]
         flow = jnp.where(begun, flow, 0)
         warped, visible = backward_warp(output, flow)
         warped = jnp.where(begun, warped, raw)
-        mask = jnp.where(begun, fuse(raw, warped), 0)
+        mask = jnp.where(begun, math.prod(trusted, start=fuse(raw, warped)), 0)
         output = mask * warped + (1 - mask) * raw
         translation = Translation(output, raw, warped, mask, flow, visible * begun)
         return (output, jnp.ones_like(started)), translation
 
-    memory, translation = scan_clip(
-        step, (carry.output, carry.started), (raw, flow), truncate=truncate
-    )
+    inputs = (raw, flow) if trusted is None else (raw, flow, trusted)
+    memory, translation = scan_clip(step, (carry.output, carry.started), inputs, truncate=truncate)
     return Carry(frames[:, -1], *memory), translation

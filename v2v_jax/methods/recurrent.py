@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses, recurrence
-from v2v_jax.ops.warp import backward_warp, occlusion_mask
-from v2v_jax.recurrence import fold, unfold
+from v2v_jax.methods.window import Networks, Window, apply, decode, reconstruct, translate_window
+from v2v_jax.ops.warp import occlusion_mask
+from v2v_jax.recurrence import Trust, fold, unfold
 from v2v_jax.types import Array, Aux, Batch, Carry, Clip, Params, Translation
 
 
@@ -24,8 +25,6 @@ class Weights:
     cycle: float = 10.0
     content: float = 1.0
     temporal: float = 10.0
-    occlusion: float = 0.0
-    """Not in the paper: a price on keeping carried pixels where the source contradicts the flow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +52,8 @@ class Recurrent:
             source frame ("source") or its own reconstruction ("reconstruction").
         truncate: no gradient from a frame to the previous output it warps.
         history: frames rolled in without gradient before the trained ones.
-        temporal_on_mask: let eq. 7 train the fusion mask too.  It pays that term most cheaply by
-            copying everything; without, the mask learns from the other terms alone.
+        gate: multiply the fusion mask by the squared form of eq. 7's occlusion mask, so that
+            pixels whose flow the source itself contradicts are always synthesised.
     """
 
     image: nn.Module
@@ -70,7 +69,7 @@ class Recurrent:
     cycle_memory: str = "source"
     truncate: bool = False
     history: int = 0
-    temporal_on_mask: bool = True
+    gate: bool = False
 
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
@@ -145,7 +144,7 @@ class Recurrent:
             raise ValueError("rollout: the method has no flow estimator, so the flow must be given")
         estimate = flow if flow is not None else lambda x, y: self.flow(frozen["flow"], x, y)
         image, fusion = self._networks(generator)
-        return recurrence.translate_clip(image, fusion, estimate, carry, frames)
+        return recurrence.translate_clip(image, fusion, estimate, carry, frames, self._trust)
 
     def translate(
         self,
@@ -159,11 +158,17 @@ class Recurrent:
         carry, translation = self.rollout(generator, frozen, carry, frames, flow)
         return carry, translation.output
 
-    def _networks(self, generator: Params) -> tuple[Any, Any]:
-        return (
-            lambda x: self.image.apply({"params": generator["image"]}, x),
-            lambda raw, warped: self.fusion.apply({"params": generator["fusion"]}, raw, warped),
+    def _networks(self, generator: Params) -> Networks:
+        return Networks(
+            lambda x: apply(self.image, generator["image"], x),
+            lambda raw, warped: apply(self.fusion, generator["fusion"], raw, warped),
         )
+
+    @property
+    def _trust(self) -> Trust | None:
+        # Lai et al.'s squared form: the literal one calls half of an untouched video occluded.
+        gate = functools.partial(occlusion_mask, alpha=self.occlusion_alpha, squared=True)
+        return gate if self.gate else None
 
     def _flows(
         self, frozen: Params, clips: dict[str, Clip], frames: dict[str, Array]
@@ -190,104 +195,61 @@ class Recurrent:
         real: Array,
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """One direction's terms: the generator's, the discriminator's, and pictures."""
-        weights, clips = self.weights, frames.shape[0]
-        carry, back_carry = self._roll_in(generators, frames, flow)
-        # With history the first trained frame has a flow too; without, translate_clip pads it.
-        frames, real = frames[:, self.history :], real[:, self.history :]
-        flow = flow[:, max(self.history - 1, 0) :]
-        image, fusion = self._networks(generators[0])
-        raw = unfold(image(fold(frames)), clips)
-        flow = recurrence.clip_flow(flow, carry, frames)
-        _, y = recurrence.fuse_clip(fusion, carry, frames, raw, flow, truncate=self.truncate)
-        # What the losses of I and G judge: I's own frame first, then the recurrent generator's.
-        made = jnp.concatenate([raw[:, :1], y.output[:, 1:]], axis=1)
-        wanted = jnp.concatenate([made, raw[:, 1:]], axis=1) if self.losses_on_raw else made
-        originals = jnp.concatenate([frames, frames[:, 1:]], axis=1)[:, : wanted.shape[1]]
+        forth, back = (self._networks(generator) for generator in generators)
+        window = translate_window(
+            forth,
+            back if self.weights.cycle and self.cycle_memory == "reconstruction" else None,
+            frames,
+            flow,
+            history=self.history,
+            trust=self._trust,
+            truncate=self.truncate,
+            losses_on_raw=self.losses_on_raw,
+        )
         mine: dict[str, Array] = {}
         judging: dict[str, Array] = {}
-        carried, visible = backward_warp(fold(frames[:, :-1]), fold(flow[:, 1:]))
-        if weights.adversarial:
-            fake = self.discriminator.apply({"params": judge}, fold(wanted))
-            truth = self.discriminator.apply({"params": judge}, fold(real))
+        if self.weights.adversarial:
+            fake = self._judge(judge, window.judged)
+            truth = self._judge(judge, real[:, self.history :])
             mine["adversarial"] = losses.generator_loss(fake, self.adversarial)
             judging["discriminator"] = losses.discriminator_loss(truth, fake, self.adversarial)
-        if weights.cycle:
-            flat, deep = self._reconstruct(
-                generators[1], back_carry, frames, wanted, unfold(carried, clips), flow
+        if self.weights.cycle:
+            mine |= self._cycle(back, window)
+        if self.weights.content:
+            before, after = (
+                apply(self.content, frozen["content"], fold(images))
+                for images in (window.originals, window.judged)
             )
-            alone = jnp.concatenate([originals[:, :1], originals[:, frames.shape[1] :]], axis=1)
-            mine["cycle_2d"] = losses.cycle(flat, alone)
-            mine["cycle_3d"] = losses.cycle(deep, frames[:, 1:])
-        if weights.content:
-            before, after = self._features(frozen, frames), self._features(frozen, wanted)
-            before = jnp.concatenate([before, before[:, 1:]], axis=1)[:, : after.shape[1]]
             mine["content"] = losses.content(after, before)
-        trusting = functools.partial(
-            occlusion_mask, fold(frames[:, 1:]), carried, visible, alpha=self.occlusion_alpha
-        )
-        if weights.occlusion:
-            # Lai et al.'s squared form: the literal one calls half of an untouched video occluded.
-            trust = unfold(trusting(squared=True), clips)
-            mine["occlusion"] = jnp.mean((1 - trust) * y.mask[:, 1:])
-        if weights.temporal:
-            trust = trusting(squared=self.occlusion_squared)
-            output = y.output
-            if not self.temporal_on_mask:
-                mask = jax.lax.stop_gradient(y.mask)
-                output = mask * y.warped + (1 - mask) * y.raw
-            mine["temporal"] = losses.temporal(
-                output[:, 1:], y.warped[:, 1:], unfold(trust, clips)
-            )
-        shown = {"source": frames, "raw": y.raw, "warped": y.warped, "mask": y.mask}
+        if self.weights.temporal:
+            mine["temporal"] = self._temporal(window)
+        y = window.made
+        shown = {"source": window.frames, "raw": y.raw, "warped": y.warped, "mask": y.mask}
         shown |= {"output": y.output, "flow": y.flow}
         return mine, judging, {name: value[0] for name, value in shown.items()}
 
-    def _features(self, frozen: Params, images: Array) -> Array:
-        features = self.content.apply({"params": frozen["content"]}, fold(images))
-        return unfold(features, images.shape[0])
+    def _judge(self, judge: Params, images: Array) -> Array:
+        return apply(self.discriminator, judge, fold(images))
 
-    def _roll_in(
-        self, generators: tuple[Params, Params], frames: Array, flow: Array
-    ) -> tuple[Carry, Carry]:
-        """The carries of the generator and of its reconstruction after the history."""
-        carry = back_carry = recurrence.fresh_carry(frames)
-        if not self.history:
-            return carry, back_carry
-        generators = jax.lax.stop_gradient(generators)
-        frames, flow = frames[:, : self.history], flow[:, : self.history - 1]
-        carry, y = recurrence.translate_clip(*self._networks(generators[0]), flow, carry, frames)
-        if self.cycle_memory == "reconstruction":
-            back = self._networks(generators[1])
-            back_carry, _ = recurrence.translate_clip(*back, flow, back_carry, y.output)
-        return carry, back_carry
-
-    def _reconstruct(
-        self,
-        generator: Params,
-        carry: Carry,
-        frames: Array,
-        wanted: Array,
-        carried: Array,
-        flow: Array,
-    ) -> tuple[Array, Array]:
-        """The backward mapping: of I's frames alone (eq. 4) and of the outputs at t >= 2 (eq. 5).
-
-        ``carried`` [B, K-1, H, W, 3] are the real frames x_{t-1} along the forward flow.
-        """
-        image, fusion = self._networks(generator)
-        count = frames.shape[1]
-        raw = unfold(image(fold(wanted)), frames.shape[0])
-        alone = jnp.concatenate([raw[:, :1], raw[:, count:]], axis=1)
-        if self.cycle_memory == "source":
-            body = raw[:, 1:count]
-            mask = unfold(fusion(fold(body), fold(carried)), frames.shape[0])
-            return alone, mask * carried + (1 - mask) * body
-        _, back = recurrence.fuse_clip(
-            fusion, carry, frames, raw[:, :count], flow, truncate=self.truncate
+    def _cycle(self, back: Networks, window: Window) -> dict[str, Array]:
+        alone, steady = reconstruct(
+            back, window, remembers=self.cycle_memory, truncate=self.truncate
         )
-        return alone, back.output[:, 1:]
+        count, originals = window.frames.shape[1], window.originals
+        wanted = jnp.concatenate([originals[:, :1], originals[:, count:]], axis=1)
+        return {
+            "cycle_2d": losses.cycle(alone, wanted),
+            "cycle_3d": losses.cycle(steady, originals[:, 1:count]),
+        }
 
-
-def decode(frames: Array) -> Array:
-    """uint8 0..255 -> float in [-1, 1], float32 unless x64 is enabled."""
-    return frames.astype(float) / 127.5 - 1
+    def _temporal(self, window: Window) -> Array:
+        # The first trained frame has no term: eq. 7 begins at t = 2.
+        frames, carried, visible = (
+            fold(x[:, 1:]) for x in (window.frames, window.carried, window.visible)
+        )
+        mask = occlusion_mask(
+            frames, carried, visible, alpha=self.occlusion_alpha, squared=self.occlusion_squared
+        )
+        y = window.made
+        mask = unfold(mask, y.output.shape[0])
+        return losses.temporal(y.output[:, 1:], y.warped[:, 1:], mask)

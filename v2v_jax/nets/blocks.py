@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.linen.dtypes import promote_dtype
 
 from v2v_jax.types import Array
 
@@ -38,16 +39,16 @@ class Conv(nn.Module):
     padding: int | None = None
     reflect: bool = False
     use_bias: bool = False
-    init: nn.initializers.Initializer = normal_init
+    kernel_init: nn.initializers.Initializer = normal_init
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        weights = self.param("kernel", self.init, shape)
+        weights = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", self.bias_init, (self.features,)) if self.use_bias else None
-        x, weights, bias = nn.dtypes.promote_dtype(x, weights, bias, dtype=self.dtype)
+        x, weights, bias = promote_dtype(x, weights, bias, dtype=self.dtype)
         size = self.kernel // 2 if self.padding is None else self.padding
         y = _convolve(reflect_pad(x, size) if self.reflect else x, weights, self.stride, size)
         if self.reflect:
@@ -81,7 +82,7 @@ class UpConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         weights = self.param("kernel", normal_init, (3, 3, x.shape[-1], self.features))
-        x, weights = nn.dtypes.promote_dtype(x, weights, dtype=self.dtype)
+        x, weights = promote_dtype(x, weights, dtype=self.dtype)
         n, height, width, channels = x.shape
         # Along one axis, output 2i sees tap 1 on x[i]; output 2i+1 sees tap 0 on x[i] and tap 2
         # on x[i+1].  Index 3 is the zero appended below.

@@ -53,7 +53,8 @@ class Vgg(nn.Module):
                 name = f"conv{stage}_{i}"
                 # He's initialisation: used only when random weights are asked for by name.
                 init = nn.initializers.he_normal()
-                y = Conv(width, 3, use_bias=True, init=init, dtype=self.dtype, name=name)(y)
+                conv = Conv(width, 3, use_bias=True, kernel_init=init, dtype=self.dtype, name=name)
+                y = conv(y)
                 if self.tap == name:
                     return self._finish(y)
                 y = nn.relu(y)
