@@ -18,4 +18,9 @@ def get_config():
     config.content.weights = "random"
     config.content.tap = "relu3_3"
     config.content.features = 16
+    # What keeps the mask honest; measured in docs/smearing.md.
+    config.history = 6
+    config.cycle_memory = "reconstruction"
+    config.gate = True
+    config.weights.temporal = 5.0
     return config

@@ -38,6 +38,60 @@ class Verdict(NamedTuple):
         return f"ok       {text}" if self.passed else f"FAILURE  {text}: {self.meaning}"
 
 
+CHECKS = (
+    (
+        "raw_over_output",
+        "raw's warping error / output's",
+        1.5,
+        True,
+        "the output is hardly steadier than single frames",
+    ),
+    (
+        "output_over_source",
+        "output's warping error / source's",
+        1.0,
+        True,
+        "SMEARING: steadier than the source itself, so the output copies its past",
+    ),
+    (
+        "mask_new",
+        "mask in newly visible regions",
+        0.5,
+        False,
+        "the mask copies where there is nothing to copy",
+    ),
+    (
+        "mask_contrast",
+        "mask elsewhere - mask in newly visible regions",
+        0.25,
+        True,
+        "the mask does not look at what is new",
+    ),
+    (
+        "structure_kept",
+        "structure agreement, frame {last} / frame {first}",
+        0.9,
+        True,
+        "the source's layout is lost on the way",
+    ),
+    (
+        "miou_kept",
+        "mIoU of output against raw, frame {last} / frame {first}",
+        0.9,
+        True,
+        "what the image generator shows is lost on the way",
+    ),
+    (
+        "share_target/output",
+        "share of outputs that look like the target domain",
+        0.8,
+        True,
+        "the generator is close to the identity",
+    ),
+)
+"""Figure, title, threshold, whether the figure must be at least it, and what failing means."""
+
+
 def verdicts(values: Mapping[str, float], *, first: int = 1, last: int = 60) -> list[Verdict]:
     """The thresholds that ``values`` (from ``evaluators.evaluate``) has figures for.
 
@@ -48,69 +102,20 @@ def verdicts(values: Mapping[str, float], *, first: int = 1, last: int = 60) -> 
         values: figures by name.
         first, last: the frame distances that "does not decay" compares.
     """
-    found = [
-        Verdict(
-            "raw's warping error / output's",
-            values["raw_over_output"],
-            1.5,
-            True,
-            "the output is hardly steadier than single frames",
-        ),
-        Verdict(
-            "output's warping error / source's",
-            values["output_over_source"],
-            1.0,
-            True,
-            "SMEARING: steadier than the source itself, so the output copies its past",
-        ),
-        Verdict(
-            "mask in newly visible regions",
-            values["mask_new"],
-            0.5,
-            False,
-            "the mask copies where there is nothing to copy",
-        ),
-        Verdict(
-            "mask elsewhere - mask in newly visible regions",
-            values["mask_agree"] - values["mask_new"],
-            0.25,
-            True,
-            "the mask does not look at what is new",
-        ),
+    figures = dict(values)
+    figures["mask_contrast"] = values["mask_agree"] - values["mask_new"]
+    structure, output, raw = (
+        _kept(values, name, first, last) for name in ("structure/output", "miou/output", "miou/raw")
+    )
+    if structure is not None:
+        figures["structure_kept"] = structure
+    if output is not None and raw is not None:
+        figures["miou_kept"] = output / raw if raw > 0 else math.nan
+    return [
+        Verdict(title.format(first=first, last=last), figures[key], threshold, at_least, meaning)
+        for key, title, threshold, at_least, meaning in CHECKS
+        if key in figures
     ]
-    kept = _kept(values, "structure/output", first, last)
-    if kept is not None:
-        found.append(
-            Verdict(
-                f"structure agreement, frame {last} / frame {first}",
-                kept,
-                0.9,
-                True,
-                "the source's layout is lost on the way",
-            )
-        )
-    kept, of_raw = (_kept(values, f"miou/{name}", first, last) for name in ("output", "raw"))
-    if kept is not None and of_raw is not None:
-        found.append(
-            Verdict(
-                f"mIoU of output against raw, frame {last} / frame {first}",
-                kept / of_raw if of_raw > 0 else math.nan,
-                0.9,
-                True,
-                "what the image generator shows is lost on the way",
-            )
-        )
-    if "share_target/output" in values:
-        found.append(
-            Verdict(
-                "share of outputs that look like the target domain",
-                values["share_target/output"],
-                0.8,
-                True,
-                "the generator is close to the identity",
-            )
-        )
-    return found
 
 
 def _kept(values: Mapping[str, float], name: str, first: int, last: int) -> float | None:
