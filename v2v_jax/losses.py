@@ -22,6 +22,10 @@ def _hinge(logits: Array, real: bool) -> Array:
     return jax.nn.relu(1 - logits if real else 1 + logits)
 
 
+def _mean(x: Array) -> Array:
+    return jnp.mean(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
+
+
 ADVERSARIAL: dict[str, Callable[[Array, bool], Array]] = {
     "vanilla": _vanilla,
     "lsgan": _lsgan,
@@ -45,7 +49,7 @@ def adversarial(logits: Array, real: bool, kind: str = "vanilla") -> Array:
     """
     if kind not in ADVERSARIAL:
         raise ValueError(f"adversarial: {kind!r} is none of {', '.join(ADVERSARIAL)}")
-    return jnp.mean(ADVERSARIAL[kind](logits, real))
+    return _mean(ADVERSARIAL[kind](logits, real))
 
 
 def discriminator_loss(real: Array, fake: Array, kind: str = "vanilla") -> Array:
@@ -55,7 +59,7 @@ def discriminator_loss(real: Array, fake: Array, kind: str = "vanilla") -> Array
 
 def generator_loss(fake: Array, kind: str = "vanilla") -> Array:
     """The non-saturating generator's side of eq. 3; for ``hinge`` minus the mean logit."""
-    return -jnp.mean(fake) if kind == "hinge" else adversarial(fake, True, kind)
+    return -_mean(fake) if kind == "hinge" else adversarial(fake, True, kind)
 
 
 def cycle(reconstruction: Array, original: Array) -> Array:

@@ -75,7 +75,7 @@ def train_step(
         return method.losses(params, frozen, state.memory, batch, rng)
 
     values, grads, aux = player_gradients(losses_fn, state.params)
-    norms = {player: optax.global_norm(grads[player]) for player in method.players}
+    norms = {player: optax.tree.norm(grads[player]) for player in method.players}
     params, opt_state = {}, {}
     for player in method.players:
         updates, opt_state[player] = optimizers[player].update(
