@@ -7,8 +7,8 @@ import difflib
 import re
 import runpy
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from absl import flags, logging
 
@@ -24,7 +24,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         fail(_explained(argv, error))
 
 
-def fail(message: str) -> Any:
+def fail(message: str) -> NoReturn:
     """Prints ``error: message`` and exits with 1."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(1)
@@ -32,7 +32,7 @@ def fail(message: str) -> Any:
 
 def _explained(argv: Sequence[str], error: Exception) -> str:
     config = _loaded_config(argv)
-    for argument in argv[1:] if config is not None else ():
+    for argument in argv[1:] if config is not None else []:
         match = _OVERRIDE.match(argument)
         if match and (problem := unknown_field(config, match.group(1))):
             return problem
@@ -53,7 +53,7 @@ def _loaded_config(argv: Sequence[str]) -> Any:
     return None
 
 
-def unknown_field(config: Mapping[str, Any], path: str) -> str | None:
+def unknown_field(config: Any, path: str) -> str | None:
     """Why ``path`` ("data.size") is no field of the config, and the nearest one; None if it is."""
     node: Any = config
     parts = path.split(".")

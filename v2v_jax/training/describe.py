@@ -47,9 +47,10 @@ def describe(
     ]
     step = functools.partial(train_step, method=method, optimizers=optimizers)
     compiled = jax.jit(step, donate_argnums=0).lower(state, frozen, batch).compile()
-    flops, memory = compiled.cost_analysis()["flops"], compiled.memory_analysis()
+    costs: Any = compiled.cost_analysis()
+    memory: Any = compiled.memory_analysis()
     lines.append(f"one training step, compiled for {jax.devices()[0].device_kind}")
-    lines.append(f"  {'GFLOP':<24}{flops / 1e9:>14,.1f}")
+    lines.append(f"  {'GFLOP':<24}{costs['flops'] / 1e9:>14,.1f}")
     sizes = {
         "state and batch, MiB": memory.argument_size_in_bytes,
         "temporary, MiB": memory.temp_size_in_bytes,

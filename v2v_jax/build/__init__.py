@@ -1,0 +1,21 @@
+"""ConfigDict -> objects: the only reader of the config below ``main``.
+
+Everything concrete (networks, methods, flows, sources) is imported here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from v2v_jax.build.modes import description, evaluation, training, translation
+from v2v_jax.build.networks import METHODS, frozen, host_flow, method, restore_method
+
+__all__ = [
+    "METHODS",
+    "description",
+    "evaluation",
+    "frozen",
+    "host_flow",
+    "method",
+    "restore_method",
+    "training",
+    "translation",
+]

@@ -1,0 +1,72 @@
+"""Sources of both domains, and batches of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from v2v_jax.build.choice import Config, choice
+from v2v_jax.build.networks import host_flow
+from v2v_jax.data import pipeline
+from v2v_jax.data.sources import Source, SyntheticSource, VideoSource
+from v2v_jax.data.synthetic import World
+from v2v_jax.types import Batch
+
+
+def source(config: Config, domain: str, workdir: Path) -> Source:
+    """The training videos of ``domain``, "source" or "target"."""
+    height, width = config.data.size
+
+    def videos() -> Source:
+        pattern = config.data[domain]
+        if not pattern:
+            raise ValueError(
+                f"config.data.{domain} is empty: give a glob of videos or frame folders, "
+                f"--config.data.{domain}='videos/*.mp4'"
+            )
+        return VideoSource(pattern, height, width, config.data.cache or workdir / "cache")
+
+    def synthetic() -> Source:
+        return SyntheticSource(world(config, config.data[domain], "train"))
+
+    return choice(config.data, "kind", {"videos": videos, "synthetic": synthetic})()
+
+
+def world(config: Config, domain: str, split: str, clips: int = 0, length: int = 0) -> World:
+    """The synthetic world of a domain; ``clips`` and ``length`` of 0 are the training ones."""
+    height, width = config.data.size
+    return World(
+        domain=domain,
+        split=split,
+        seed=config.seed,
+        height=height,
+        width=width,
+        clips=clips or config.data.clips,
+        length=length or config.data.length,
+    )
+
+
+def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
+    """A function of the step: this process's rows of batch step, step + 1, ..."""
+    domains = [source(config, name, workdir) for name in ("source", "target")]
+    return functools.partial(
+        _batches_from,
+        *domains,
+        batch_size=config.data.batch_size,
+        frames=config.data.frames + config.history,
+        stride=config.data.stride,
+        temporal_flip=config.data.temporal_flip,
+        seed=config.seed,
+        flow=host_flow(config),
+        use_given_flow=config.flow.kind == "given",
+        threads=config.data.threads,
+    )
+
+
+def _batches_from(source: Source, target: Source, step: int, **options: Any) -> Iterator[Batch]:
+    rows = {"process_index": jax.process_index(), "process_count": jax.process_count()}
+    return pipeline.make_batches(source, target, step=step, **rows, **options)

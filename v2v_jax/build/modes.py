@@ -1,0 +1,120 @@
+"""What each mode of the command line needs, from its config."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+import v2v_jax
+from v2v_jax.build.choice import Config
+from v2v_jax.build.data import batches
+from v2v_jax.build.networks import frozen, method, random_weights_note
+from v2v_jax.build.scoring import evaluation_clips, judges
+from v2v_jax.data.video import VideoWriter, list_inputs, open_video
+from v2v_jax.evaluation.evaluators import Judges
+from v2v_jax.flow.dis import Dis
+from v2v_jax.training.checkpoints import load_player
+from v2v_jax.training.optimizers import make_optimizers
+from v2v_jax.translator import plan_outputs, translate_files
+from v2v_jax.types import Batch
+
+
+def optimizers(config: Config, players: tuple[str, ...]) -> dict[str, Any]:
+    """One Adam per player."""
+    return make_optimizers(players, **config.optimizer)
+
+
+def training(config: Config, workdir: Path) -> dict[str, Any]:
+    """Every argument of ``training.loop.train``."""
+    made = method(config)
+    return {
+        "method": made,
+        "optimizers": optimizers(config, made.players),
+        "frozen": frozen(config),
+        "batches": batches(config, workdir),
+        "steps": config.steps,
+        "workdir": workdir,
+        "seed": config.seed,
+        "ema_decay": config.ema_decay,
+        "log_every": config.log_every,
+        "picture_every": config.picture_every,
+        "checkpoint_every": config.checkpoint_every,
+        "evaluate_every": config.evaluate_every,
+        "nonfinite_limit": config.nonfinite_limit,
+        "keep": config.keep,
+        "meta": {"config": json.loads(config.to_json_best_effort())},
+    }
+
+
+def abstract_batch(config: Config) -> Batch:
+    """Shapes and dtypes of a batch, without data."""
+    rows, (height, width) = config.data.batch_size, config.data.size
+    count = config.data.frames + config.history
+    clip = {"frames": jax.ShapeDtypeStruct((rows, count, height, width, 3), jnp.uint8)}
+    if config.flow.kind in ("dis", "given"):
+        clip["flow"] = jax.ShapeDtypeStruct((rows, count - 1, height, width, 2), jnp.float32)
+    return Batch(source=clip, target=clip)  # type: ignore[typeddict-item]
+
+
+def description(config: Config) -> dict[str, Any]:
+    """Every argument of ``training.describe.describe``; needs no data and no weights."""
+    made = method(config)
+    content = {}
+    if config.weights.content:
+        image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+        content = jax.eval_shape(made.content.init, jax.random.key(0), image)["params"]
+    return {
+        "method": made,
+        "optimizers": optimizers(config, made.players),
+        "frozen": {"content": content, "flow": {}},
+        "batch": abstract_batch(config),
+    }
+
+
+def translation(
+    workdir: str, direction: str, step: int | None, inputs: str, output: str
+) -> Callable[..., None]:
+    """``translator.translate_files`` with everything bound but its options.
+
+    The inputs are looked for and the outputs planned first: nothing is loaded for a mistyped path.
+    """
+    jobs = plan_outputs(list_inputs(inputs), output)
+    translator = v2v_jax.Translator.load(workdir, direction, step)
+    return functools.partial(translate_files, translator, jobs, open_video, VideoWriter)
+
+
+def evaluation(
+    config: Config | None, workdir: Path, direction: str, step: int | None
+) -> dict[str, Any]:
+    """Every argument of ``evaluation.session.evaluate_run``.
+
+    Args:
+        config: None for the run's own, as its checkpoint keeps it.
+        workdir: the run's folder.
+        direction: "to_target" or "to_source".
+        step: the checkpoint; None: the latest.
+    """
+    translator = v2v_jax.Translator.load(workdir, direction, step)
+    saved = load_player(workdir.resolve() / "checkpoints", step)[1]["config"]
+    config = ConfigDict(saved) if config is None else config
+    domains = ("source", "target") if direction == "to_target" else ("target", "source")
+    note = random_weights_note(config)
+    return {
+        "method": translator.method,
+        "generator": translator.params["generator"],
+        "frozen": translator.params["frozen"],
+        "clips": evaluation_clips(config, domains[0], workdir),
+        "flow": translator.host_flow,
+        "scoring_flow": Dis(scale=config.flow.scale, preset=config.flow.preset),
+        "judges": judges(config, domains, workdir) if config.evaluate.probes else Judges(),
+        "workdir": workdir,
+        "config": json.loads(config.to_json_best_effort()),
+        "notes": [note] if note else [],
+    }

@@ -1,0 +1,125 @@
+"""Methods with their networks, frozen parameters and flow estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import logging
+from ml_collections import ConfigDict
+
+from v2v_jax.build.choice import Config, choice
+from v2v_jax.flow.base import HostFlow
+from v2v_jax.flow.dis import Dis
+from v2v_jax.flow.zero import zero_flow
+from v2v_jax.methods.base import Method
+from v2v_jax.methods.recurrent import Recurrent, Weights
+from v2v_jax.nets.discriminator import PatchDiscriminator
+from v2v_jax.nets.fusion import Fusion
+from v2v_jax.nets.generator import ResnetGenerator
+from v2v_jax.nets.vgg import Vgg
+from v2v_jax.translator import Restored
+from v2v_jax.types import Params
+from v2v_jax.weights import from_torch, read_state_dict
+
+RANDOM = "random"
+"""The name by which random weights of a frozen network must be asked for."""
+
+
+def random_weights_note(config: Config) -> str | None:
+    """What the log, the README and the report must say aloud; None if weights are real."""
+    if not config.weights.content or config.content.weights != RANDOM:
+        return None
+    return (
+        "content features come from a network with RANDOM weights (content.weights='random'): "
+        "good enough to try the method, no substitute for VGG-16's published weights"
+    )
+
+
+def _recurrent(config: Config) -> Recurrent:
+    dtype = {"float32": None, "bfloat16": jnp.bfloat16}
+    precision = choice(config, "precision", dtype)
+    return Recurrent(
+        image=ResnetGenerator(**config.image, dtype=precision),
+        fusion=Fusion(**config.fusion, dtype=precision),
+        discriminator=PatchDiscriminator(**config.discriminator, dtype=precision),
+        content=Vgg(
+            config.content.tap, features=config.content.features, normalise=True, dtype=precision
+        ),
+        flow=choice(config.flow, "kind", {"zero": zero_flow, "dis": None, "given": None}),
+        weights=Weights(**config.weights),
+        adversarial=config.adversarial,
+        occlusion_alpha=config.occlusion_alpha,
+        occlusion_squared=config.occlusion_squared,
+        losses_on_raw=config.losses_on_raw,
+        cycle_memory=config.cycle_memory,
+        truncate=config.truncate,
+        history=config.history,
+        gate=config.gate,
+    )
+
+
+METHODS: dict[str, Callable[[Config], Method]] = {"recurrent": _recurrent}
+"""Method name -> constructor; a new method is one file, one line here and one config."""
+
+
+def method(config: Config) -> Method:
+    """The method that ``config.method`` names, with its networks injected."""
+    height, width = config.data.size
+    if height % 4 or width % 4 or min(height, width) < 16:
+        raise ValueError(
+            f"config.data.size: {height}x{width} must be multiples of 4 and at least 16"
+        )
+    return choice(config, "method", METHODS)(config)
+
+
+def frozen(config: Config) -> Params:
+    """Parameters of the networks that are not trained: {"content": ..., "flow": ...}.
+
+    Raises:
+        ValueError: content weights that are neither a file nor the literal "random".
+        FileNotFoundError: a weight file that does not exist.
+    """
+    return {"content": _content_params(config), "flow": {}}
+
+
+def _content_params(config: Config) -> Params:
+    if not config.weights.content:
+        return {}
+    path, net = config.content.weights, _recurrent(config).content
+    if path == RANDOM:
+        logging.warning("%s", random_weights_note(config))
+        shape = jnp.zeros((1, 32, 32, 3))
+        # Seeded apart from the run: a resumed or repeated run meets the same features.
+        return jax.device_get(jax.jit(net.init)(jax.random.key(0), shape))["params"]
+    if not path:
+        raise ValueError(
+            "config.content.weights is empty: give a file of torchvision's VGG-16 weights "
+            "(vgg16-397923af.pth, 528 MB, from the PyTorch model zoo), or ask for random ones by "
+            "name with --config.content.weights=random"
+        )
+    if config.content.features != 64:
+        raise ValueError("config.content.features: published VGG weights are 64 wide")
+    params = from_torch(config.content.net, read_state_dict(path))
+    needed = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
+    return {name: params[name] for name in needed}
+
+
+def host_flow(config: Config) -> HostFlow | None:
+    """The estimator that runs on the host, or None where the graph or the data bring the flow."""
+    if config.flow.kind != "dis":
+        return None
+    return Dis(scale=config.flow.scale, preset=config.flow.preset)
+
+
+def restore_method(config: dict[str, Any]) -> Restored:
+    """What a run's saved config stands for, for ``Translator``.
+
+    A run trained on given flow translates with DIS: an arbitrary video brings no flow.
+    """
+    saved: Config = ConfigDict(config)
+    flow = Dis(scale=saved.flow.scale, preset=saved.flow.preset)
+    # The content network is not part of translating: its weights may be long gone.
+    return Restored(method(saved), {"flow": {}}, None if saved.flow.kind == "zero" else flow)

@@ -1,0 +1,90 @@
+"""Held-out clips and the probes that judge translations of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from v2v_jax.build.choice import Config
+from v2v_jax.build.data import source, world
+from v2v_jax.data.sources import Source, VideoSource
+from v2v_jax.data.synthetic import World
+from v2v_jax.evaluation.evaluators import EvaluationClip, Judges
+from v2v_jax.evaluation.probes import (
+    structure_features,
+    train_domain_classifier,
+    train_segmenter,
+)
+
+
+def evaluation_clips(config: Config, domain: str, workdir: Path) -> list[EvaluationClip]:
+    """Held-out clips of ``domain`` ("source" or "target"), the first frames of each video."""
+    count, length = config.evaluate.clips, config.evaluate.frames
+    if config.data.kind == "synthetic":
+        drives = world(config, config.data[domain], "test", count, length)
+        return [_synthetic_clip(drives, index) for index in range(count)]
+    videos = _held_out(config, domain, workdir)
+    if max(videos.lengths) < length:
+        raise ValueError(
+            f"config.evaluate.frames is {length}, but the longest of the {domain} videos has "
+            f"{max(videos.lengths)} frames: give longer videos or --config.evaluate.frames"
+        )
+    long = [index for index in range(len(videos)) if videos.lengths[index] >= length][:count]
+    return [
+        EvaluationClip(name=videos.names[i], frames=videos.read(i, 0, length)["frames"])
+        for i in long
+    ]
+
+
+def _synthetic_clip(world: World, index: int) -> EvaluationClip:
+    clip = world.frames(index)
+    return EvaluationClip(
+        name=f"{world.domain} {world.split} {index}",
+        frames=clip.frames,
+        flow=clip.backward,
+        occluded=clip.occluded,
+        shaded=clip.shaded,
+        labels=clip.labels,
+    )
+
+
+def _held_out(config: Config, domain: str, workdir: Path) -> Source:
+    height, width = config.data.size
+    pattern = config.evaluate[domain] or config.data[domain]
+    if not config.evaluate[domain]:
+        logging.warning("config.evaluate.%s is empty: scoring on training videos", domain)
+    return VideoSource(pattern, height, width, config.data.cache or workdir / "cache")
+
+
+PROBE_FRAMES = 480
+"""Frames per domain that probes are trained on."""
+
+
+def judges(config: Config, domains: tuple[str, str], workdir: Path) -> Judges:
+    """A domain classifier and, where labels exist, a segmenter of the domain translated to."""
+    clips = [_probe_frames(config, domain, workdir) for domain in domains]
+    theirs, ours = (clip["frames"] for clip in clips)
+    domain = train_domain_classifier(theirs, ours, seed=config.seed)
+    logging.info("domain classifier: accuracy %.3f on held-out frames", domain.accuracy)
+    segment = None
+    if "labels" in clips[1]:
+        segmenter = train_segmenter(ours, clips[1]["labels"], seed=config.seed)
+        logging.info("segmenter: mIoU %.3f on held-out frames", segmenter.miou)
+        segment = segmenter.predict
+    return Judges(structure_features, segment, domain.share_target)
+
+
+def _probe_frames(config: Config, domain: str, workdir: Path) -> dict[str, np.ndarray]:
+    """Evenly spread training frames of a domain, with labels where the domain has them."""
+    videos = source(config, domain, workdir)
+    total = sum(videos.lengths)
+    places = np.unique(np.linspace(0, total - 1, min(PROBE_FRAMES, total)).astype(int))
+    ends = np.cumsum(videos.lengths)
+    found = []
+    for place in places:
+        index = int(np.searchsorted(ends, place, side="right"))
+        found.append(videos.read(index, int(place - (ends[index] - videos.lengths[index])), 1))
+    names = [name for name in ("frames", "labels") if name in found[0]]
+    return {name: np.concatenate([clip[name] for clip in found]) for name in names}
