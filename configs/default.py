@@ -3,12 +3,14 @@
 Set any field on the command line: ``--config.optimizer.learning_rate=1e-4``.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Any:
     """The paper's method at the paper's size; ``data`` must be filled in."""
-    config = ConfigDict()
+    config: Any = ConfigDict()
     config.method = "recurrent"
     config.seed = 0
 

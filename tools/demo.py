@@ -20,7 +20,7 @@ CONFIG = "configs/demo.py"
 
 def main() -> None:
     """Runs the four steps; stops at the first that fails."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Train, translate, evaluate, report.")
     parser.add_argument("--workdir", default="runs/demo")
     parser.add_argument("overrides", nargs="*", help="--config.field=value, handed on")
     arguments, overrides = parser.parse_known_args()

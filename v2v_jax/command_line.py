@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging as std_logging
 import re
 import runpy
+import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import flags, logging
 
-_CONFIG_FILE = re.compile(r"^--?config=(.+)")
-_OVERRIDE = re.compile(r"^--?(?:no)?config\.([^=]+)")
+_FIELD = re.compile(r"--?(?:no)?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Parses as absl does, for ``app.run``; an unknown config field names its nearest neighbour."""
+    """Parses as absl does, for ``app.run``; every mistake is one line."""
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
     except Exception as error:  # whatever a config file or flag raises, it is the user's input
         fail(_explained(argv, error))
+    # ml_collections keeps a missing file to itself until somebody asks for a field.
+    if (path := _config_path(argv)) and not Path(path.partition(":")[0]).is_file():
+        fail(_explained(argv, FileNotFoundError(path)))
+    return rest
 
 
 def fail(message: str) -> NoReturn:
@@ -31,26 +38,46 @@ def fail(message: str) -> NoReturn:
 
 
 def _explained(argv: Sequence[str], error: Exception) -> str:
-    config = _loaded_config(argv)
-    for argument in argv[1:] if config is not None else []:
-        match = _OVERRIDE.match(argument)
-        if match and (problem := unknown_field(config, match.group(1))):
+    """What is wrong with the command line: the config's file, then its fields, then the rest."""
+    fields = [match for argument in argv[1:] if (match := _FIELD.fullmatch(argument))]
+    path = _config_path(argv)
+    if path is None:
+        return "--config.… needs --config=FILE as well" if fields else str(error)
+    try:
+        config = _loaded(path)
+    except Exception as broken:
+        return f"--config={path}: {broken or type(broken).__name__}"
+    for match in fields:
+        name, value = match.groups()
+        if problem := unknown_field(config, name) or _wrong_type(config, name, value):
             return problem
-    text = str(error) or type(error).__name__
-    if "earlier failure" in text:
-        return f"--config: {text.rpartition(']: ')[2]}; give a file of configs/"
-    return text
+    return str(error) or type(error).__name__
 
 
-def _loaded_config(argv: Sequence[str]) -> Any:
-    """The config file's values, where the file itself can be loaded."""
-    for argument in argv:
-        if match := _CONFIG_FILE.match(argument):
-            path, _, variant = match.group(1).partition(":")
-            with contextlib.suppress(Exception):
-                make = runpy.run_path(path)["get_config"]
-                return make(variant) if variant else make()
+def _config_path(argv: Sequence[str]) -> str | None:
+    for argument, following in zip(argv[1:], [*argv[2:], None], strict=False):
+        name, equals, value = argument.lstrip("-").partition("=")
+        if name == "config" and argument.startswith("-"):
+            return value if equals else following
     return None
+
+
+def _loaded(path: str) -> Any:
+    """The config file's values."""
+    file, _, variant = path.partition(":")
+    if not Path(file).is_file():
+        others = sorted(p.name for p in Path(file).parent.glob("[a-z]*.py"))
+        known = f"; {Path(file).parent}/ has {', '.join(others)}" if others else ""
+        raise FileNotFoundError(f"no such file{known}")
+    try:
+        found = runpy.run_path(file)
+        make = found.get("get_config", lambda *_: None)
+        config = make(variant) if variant else make()
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not hasattr(config, "keys"):
+        raise ValueError("the file must have get_config(), which returns a ConfigDict")
+    return config
 
 
 def unknown_field(config: Any, path: str) -> str | None:
@@ -62,16 +89,42 @@ def unknown_field(config: Any, path: str) -> str | None:
         if part not in names:
             where = ".".join(["config", *parts[:depth]])
             near = difflib.get_close_matches(part, names, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(names))}"
+            hint = f"it has {', '.join(sorted(names))}" if names else "it has no fields"
+            hint = f"did you mean {near[0]!r}?" if near else hint
             return f"unknown config field {part!r} in {where}: {hint}"
         node = node[part]
     return None
 
 
-def required(flag: flags.FlagHolder, mode: str) -> Any:
+def _wrong_type(config: Any, path: str, value: str | None) -> str | None:
+    """Why ``value`` cannot stand in that field; None if it can."""
+    default = config
+    for part in path.split("."):
+        default = default[part]
+    if hasattr(default, "keys"):
+        return f"config.{path} is a group, set one of its fields: {', '.join(sorted(default))}"
+    if value is None:
+        return None
+    readers = {bool: _boolean, int: int, float: float}
+    try:
+        readers.get(type(default), str)(value)
+    except ValueError:
+        kind = type(default).__name__
+        return f"config.{path}={value}: must be of type {kind}, like {default!r}"
+    return None
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "t", "1", "false", "f", "0"):
+        raise ValueError(text)
+    return text.lower() in ("true", "t", "1")
+
+
+def required(flag: flags.FlagHolder) -> Any:
     """The flag's value; exits with one line if it was not given."""
     if flag.value in (None, ""):
-        fail(f"--mode={mode} needs --{flag.name}; see --help")
+        what = flags.FLAGS[flag.name].help.rstrip(".")
+        fail(f"--mode={flags.FLAGS['mode'].value} needs --{flag.name} ({what}); see --help")
     return flag.value
 
 
@@ -93,20 +146,54 @@ def no_positional(argv: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Bad input and a full disk end in one line and exit code 1; bugs keep their traceback."""
+    """Bad input, a full disk and signals end in one line; bugs keep their traceback."""
+    # Unwinds, so that half-written files are removed; training has a handler of its own.
+    former = signal.signal(signal.SIGTERM, _terminated)
     try:
         yield
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         logging.debug("the error's origin", exc_info=True)
-        if not _is_ours(error):
+        message = _readable(error)
+        if message is None:
             raise
-        fail(str(error))
+        fail(message)
+    finally:
+        signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Whether the line that raised is this project's; a library's error is a bug to be seen."""
-    trace = error.__traceback__
-    name = ""
+def _terminated(number: int, frame: Any) -> NoReturn:
+    print("terminated", file=sys.stderr)
+    raise SystemExit(128 + number)
+
+
+def _readable(error: Exception) -> str | None:
+    """The error for a user; None where the line that raised is a library's: a bug to be seen."""
+    if "RESOURCE_EXHAUSTED" in str(error):
+        return "the device is out of memory: take smaller frames (--config.data.size, --size)"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    trace, name = error.__traceback__, ""
     while trace is not None:
         name, trace = trace.tb_frame.f_globals.get("__name__", ""), trace.tb_next
-    return name.startswith("v2v_jax") or isinstance(error, OSError)
+    return str(error) if name.startswith("v2v_jax") else None
+
+
+class _Lines(std_logging.Formatter):
+    """``12:34:56 message``; what is no mere information says so."""
+
+    def format(self, record: std_logging.LogRecord) -> str:
+        level = "" if record.levelno <= std_logging.INFO else f"{record.levelname.lower()}: "
+        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        return f"{clock} {level}{record.getMessage()}{trace}"
+
+
+def readable_logs() -> None:
+    """Logs information as short lines; ``--verbosity=1`` shows more."""
+    logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
+    logging.get_absl_handler().setFormatter(_Lines())
+    # "Unable to initialize backend 'tpu'" is no news on a machine without one.
+    std_logging.getLogger("jax._src.xla_bridge").setLevel(std_logging.WARNING)

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
 from v2v_jax import command_line
+from v2v_jax.command_line import required
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.", lock_config=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "translate", "evaluate", "describe"], "What to do."
 )
@@ -31,35 +31,37 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: this o
 
 
 def _train() -> None:
+    config, workdir = required(CONFIG), Path(required(WORKDIR))
     from v2v_jax import build
     from v2v_jax.training import loop, parallel
 
     parallel.initialize_distributed(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-    loop.train(**build.training(command_line.required(CONFIG, MODE.value), Path(WORKDIR.value)))
+    loop.train(**build.training(config, workdir))
 
 
 def _translate() -> None:
+    workdir, paths = required(WORKDIR), (required(INPUT), required(OUTPUT))
+    size = command_line.height_width(SIZE.value)
     from v2v_jax import build
 
-    size = command_line.height_width(SIZE.value)
-    paths = command_line.required(INPUT, MODE.value), command_line.required(OUTPUT, MODE.value)
-    options = {"side_by_side": SIDE_BY_SIDE.value, "size": size}
-    build.translation(WORKDIR.value, DIRECTION.value, STEP.value, *paths)(**options)
+    translate = build.translation(workdir, DIRECTION.value, STEP.value, *paths)
+    translate(side_by_side=SIDE_BY_SIDE.value, size=size)
 
 
 def _evaluate() -> None:
+    workdir = Path(required(WORKDIR))
     from v2v_jax import build
     from v2v_jax.evaluation import session
 
-    run = build.evaluation(CONFIG.value, Path(WORKDIR.value), DIRECTION.value, STEP.value)
-    session.evaluate_run(**run)
+    session.evaluate_run(**build.evaluation(CONFIG.value, workdir, DIRECTION.value, STEP.value))
 
 
 def _describe() -> None:
+    config = required(CONFIG)
     from v2v_jax import build
     from v2v_jax.training import describe
 
-    print(describe.describe(**build.description(command_line.required(CONFIG, MODE.value))))
+    print(describe.describe(**build.description(config)))
 
 
 MODES: dict[str, Callable[[], None]] = {
@@ -71,8 +73,8 @@ MODES: dict[str, Callable[[], None]] = {
 
 
 def main(argv: list[str]) -> None:
-    """Runs the mode; what went wrong in the user's input is one line and exit code 1."""
-    logging.set_verbosity(logging.INFO)
+    """Runs the mode; what is wrong with the user's input is one line and exit code 1."""
+    command_line.readable_logs()
     command_line.no_positional(argv)
     with command_line.one_line_errors():
         MODES[MODE.value]()
@@ -80,4 +82,3 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     app.run(main, flags_parser=command_line.parse)
-    sys.exit(0)

@@ -67,6 +67,6 @@ def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
     )
 
 
-def _batches_from(source: Source, target: Source, step: int, **options: Any) -> Iterator[Batch]:
+def _batches_from(source: Source, target: Source, step: int, **options: Any) -> Any:
     rows = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     return pipeline.make_batches(source, target, step=step, **rows, **options)

@@ -16,12 +16,14 @@ import v2v_jax
 from v2v_jax.build.choice import Config
 from v2v_jax.build.data import batches
 from v2v_jax.build.networks import frozen, method, random_weights_note
-from v2v_jax.build.scoring import evaluation_clips, judges
+from v2v_jax.build.resuming import warn_of_changes
+from v2v_jax.build.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.data.video import VideoWriter, list_inputs, open_video
 from v2v_jax.evaluation.evaluators import Judges
 from v2v_jax.flow.dis import Dis
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.training.optimizers import make_optimizers
+from v2v_jax.training.pictures import gif_bytes
 from v2v_jax.translator import plan_outputs, translate_files
 from v2v_jax.types import Batch
 
@@ -32,8 +34,16 @@ def optimizers(config: Config, players: tuple[str, ...]) -> dict[str, Any]:
 
 
 def training(config: Config, workdir: Path) -> dict[str, Any]:
-    """Every argument of ``training.loop.train``."""
+    """Every argument of ``training.loop.train``.
+
+    Raises:
+        ValueError, FileNotFoundError: what the config asks for cannot be had.
+        OSError: ``workdir`` cannot be written.
+    """
     made = method(config)
+    _make_folder(workdir)
+    plain = json.loads(config.to_json_best_effort())
+    warn_of_changes(plain, workdir)
     return {
         "method": made,
         "optimizers": optimizers(config, made.players),
@@ -47,10 +57,18 @@ def training(config: Config, workdir: Path) -> dict[str, Any]:
         "picture_every": config.picture_every,
         "checkpoint_every": config.checkpoint_every,
         "evaluate_every": config.evaluate_every,
+        "evaluate": periodic_evaluation(config, workdir, made),
         "nonfinite_limit": config.nonfinite_limit,
         "keep": config.keep,
-        "meta": {"config": json.loads(config.to_json_best_effort())},
+        "meta": {"config": plain},
     }
+
+
+def _make_folder(workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
 
 
 def abstract_batch(config: Config) -> Batch:
@@ -117,4 +135,5 @@ def evaluation(
         "workdir": workdir,
         "config": json.loads(config.to_json_best_effort()),
         "notes": [note] if note else [],
+        "animate": gif_bytes,
     }

@@ -67,10 +67,19 @@ METHODS: dict[str, Callable[[Config], Method]] = {"recurrent": _recurrent}
 
 def method(config: Config) -> Method:
     """The method that ``config.method`` names, with its networks injected."""
-    height, width = config.data.size
-    if height % 4 or width % 4 or min(height, width) < 16:
+    size = tuple(config.data.size)
+    if len(size) != 2 or not all(isinstance(side, int) for side in size):
+        raise ValueError(f"config.data.size: {size} must be height,width, for example 256,512")
+    if any(side % 4 for side in size) or min(size) < 16:
+        near = ",".join(str(max(16, round(side / 4) * 4)) for side in size)
         raise ValueError(
-            f"config.data.size: {height}x{width} must be multiples of 4 and at least 16"
+            f"config.data.size: {size[0]}x{size[1]} must be multiples of 4 and at least 16, "
+            f"for example --config.data.size={near}"
+        )
+    if config.data.frames < 2:
+        raise ValueError(
+            f"config.data.frames: K = {config.data.frames}, but the losses compare consecutive "
+            "frames: at least 2"
         )
     return choice(config, "method", METHODS)(config)
 
@@ -120,6 +129,13 @@ def restore_method(config: dict[str, Any]) -> Restored:
     A run trained on given flow translates with DIS: an arbitrary video brings no flow.
     """
     saved: Config = ConfigDict(config)
-    flow = Dis(scale=saved.flow.scale, preset=saved.flow.preset)
+    try:
+        flow = Dis(scale=saved.flow.scale, preset=saved.flow.preset)
+        made = method(saved)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"the run was trained by another version of v2v_jax, whose configuration differs "
+            f"({str(error).splitlines()[0]}): use that version, or train again"
+        ) from error
     # The content network is not part of translating: its weights may be long gone.
-    return Restored(method(saved), {"flow": {}}, None if saved.flow.kind == "zero" else flow)
+    return Restored(made, {"flow": {}}, None if saved.flow.kind == "zero" else flow)

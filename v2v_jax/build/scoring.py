@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 from absl import logging
 
 from v2v_jax.build.choice import Config
 from v2v_jax.build.data import source, world
+from v2v_jax.build.networks import restore_method
 from v2v_jax.data.sources import Source, VideoSource
 from v2v_jax.data.synthetic import World
+from v2v_jax.evaluation import evaluators
 from v2v_jax.evaluation.evaluators import EvaluationClip, Judges
 from v2v_jax.evaluation.probes import (
     structure_features,
     train_domain_classifier,
     train_segmenter,
 )
+from v2v_jax.evaluation.session import reachable_distances
+from v2v_jax.flow.dis import Dis
+from v2v_jax.methods.base import Method
+from v2v_jax.training.state import TrainState
 
 
-def evaluation_clips(config: Config, domain: str, workdir: Path) -> list[EvaluationClip]:
-    """Held-out clips of ``domain`` ("source" or "target"), the first frames of each video."""
+def evaluation_clips(
+    config: Config, domain: str, workdir: Path, *, most: int | None = None, shorter: bool = False
+) -> list[EvaluationClip]:
+    """Held-out clips of ``domain`` ("source" or "target"), the first frames of each video.
+
+    Args:
+        config: its ``evaluate.clips`` and ``evaluate.frames`` say how many and how long.
+        domain: whose videos.
+        workdir: of the run, for the frame cache.
+        most: at most so many clips.
+        shorter: where no video is long enough, take the longest ones as they are.
+
+    Raises:
+        ValueError: no clips asked for, or no video long enough.
+    """
     count, length = config.evaluate.clips, config.evaluate.frames
+    if count < 1 or length < 2:
+        raise ValueError(
+            f"config.evaluate: {count} clips of {length} frames; at least 1 clip of 2 frames"
+        )
+    count = min(count, most or count)
     if config.data.kind == "synthetic":
         drives = world(config, config.data[domain], "test", count, length)
         return [_synthetic_clip(drives, index) for index in range(count)]
     videos = _held_out(config, domain, workdir)
-    if max(videos.lengths) < length:
+    longest = max(videos.lengths)
+    if longest < length and not shorter:
         raise ValueError(
             f"config.evaluate.frames is {length}, but the longest of the {domain} videos has "
-            f"{max(videos.lengths)} frames: give longer videos or --config.evaluate.frames"
+            f"{longest} frames: give longer videos or --config.evaluate.frames={longest}"
         )
+    length = min(length, longest)
     long = [index for index in range(len(videos)) if videos.lengths[index] >= length][:count]
     return [
         EvaluationClip(name=videos.names[i], frames=videos.read(i, 0, length)["frames"])
@@ -88,3 +117,41 @@ def _probe_frames(config: Config, domain: str, workdir: Path) -> dict[str, np.nd
         found.append(videos.read(index, int(place - (ends[index] - videos.lengths[index])), 1))
     names = [name for name in ("frames", "labels") if name in found[0]]
     return {name: np.concatenate([clip[name] for clip in found]) for name in names}
+
+
+PERIODIC_CLIPS = 2
+"""Clips of the evaluation inside training: enough for a curve, few enough not to stop the run."""
+
+
+def periodic_evaluation(
+    config: Config, workdir: Path, method: Method
+) -> Callable[[TrainState, int], dict[str, float]] | None:
+    """``evaluate`` of ``training.loop.train``; None where the config asks for none.
+
+    Scores the averaged parameters on held-out clips, without trained probes.  Every process
+    computes the same figures, so that none waits for another.
+    """
+    if not config.evaluate_every:
+        return None
+    direction = method.directions[0]
+    domain = "source" if direction == "to_target" else "target"
+    # Now, not at the first evaluation: bad videos must not stop a run that is hours old.
+    clips = evaluation_clips(config, domain, workdir, most=PERIODIC_CLIPS, shorter=True)
+    distances = reachable_distances(clips)
+    saved = restore_method(json.loads(config.to_json_best_effort()))
+
+    def evaluate(state: TrainState, step: int) -> dict[str, float]:
+        # A copy on the host: arrays of several processes cannot enter a program of one.
+        figures = evaluators.evaluate(
+            method,
+            jax.device_get(state.ema[direction]),
+            saved.frozen,
+            clips,
+            flow_for_method=saved.host_flow,
+            scoring_flow=Dis(scale=config.flow.scale, preset=config.flow.preset),
+            judges=Judges(structure_features),
+            distances=distances,
+        )
+        return {f"eval/{name}": float(value) for name, value in figures}
+
+    return evaluate

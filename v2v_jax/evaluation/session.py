@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from absl import logging
 from PIL import Image
 
 from v2v_jax.evaluation.evaluators import (
+    DISTANCES,
     ClipScores,
     EvaluationClip,
     HostFlow,
@@ -47,7 +49,7 @@ def evaluate_run(
 
     Args:
         method, generator, frozen: as ``Method.rollout`` takes them.
-        clips: held-out videos of at least 60 frames.
+        clips: held-out videos; under 60 frames they show less, which is said aloud.
         flow: the host's estimator the method warps by; None for the one inside the method.
         scoring_flow: estimates the flow to score by where a clip has no exact one.
         judges: see ``evaluators.Judges``.
@@ -58,7 +60,7 @@ def evaluate_run(
     Returns:
         All figures by name.
     """
-    scores = []
+    scores, looked_at = [], reachable_distances(clips)
     for clip in clips:
         scores.append(
             evaluate_clip(
@@ -69,6 +71,7 @@ def evaluate_run(
                 flow_for_method=flow,
                 scoring_flow=scoring_flow,
                 judges=judges,
+                distances=looked_at,
             )
         )
         logging.info("evaluated %s (%d of %d)", clip["name"], len(scores), len(clips))
@@ -76,9 +79,8 @@ def evaluate_run(
     print(format_figures(figures))
     for note in notes:
         logging.warning("%s", note)
-    clean = {name: value if math.isfinite(value) else None for name, value in figures.items()}
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "evaluation.json").write_text(json.dumps(clean, indent=1) + "\n")
+    _write_json(workdir / "evaluation.json", figures)
     curves = workdir / "metrics.jsonl"
     write_report(
         workdir / "report.html",
@@ -96,6 +98,40 @@ def evaluate_run(
     )
     logging.info("wrote %s", workdir / "report.html")
     return figures
+
+
+def reachable_distances(clips: Sequence[EvaluationClip]) -> tuple[int, ...]:
+    """Those of ``DISTANCES`` that every clip reaches.
+
+    Raises:
+        ValueError: no clips, or one of a single frame.
+    """
+    if not clips or min(len(clip["frames"]) for clip in clips) < 2:
+        raise ValueError("evaluate: needs at least one clip, of at least two frames")
+    shortest = min(clips, key=lambda clip: len(clip["frames"]))
+    length = len(shortest["frames"])
+    if length < max(DISTANCES):
+        logging.warning(
+            "%s has only %d frames: smearing hides in clips shorter than %d",
+            shortest["name"], length, max(DISTANCES),
+        )  # fmt: skip
+    return tuple(distance for distance in DISTANCES if distance <= length)
+
+
+def _write_json(path: Path, figures: Mapping[str, float]) -> None:
+    clean = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(json.dumps(clean, indent=1) + "\n")
+    os.replace(draft, path)
+
+
+def _animated(
+    clip: EvaluationClip, score: ClipScores, animate: Callable[[np.ndarray], bytes] | None
+) -> dict[str, bytes]:
+    if animate is None:
+        return {}
+    pair = np.concatenate([clip["frames"], score.rollout.output], axis=2)
+    return {f"{clip['name']}: source | output": animate(pair)}
 
 
 def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray]:

@@ -15,11 +15,16 @@ class Method(Protocol):
     exponential moving average is kept, and its parameters are what ``translate`` receives.
     """
 
-    players: tuple[str, ...]
-    """Names of the parameter groups, each with its own optimiser."""
-    directions: tuple[str, ...]
-    """Translations this method learns, e.g. ("to_target", "to_source"): the keys of the
-    translating player's parameters."""
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Names of the parameter groups, each with its own optimiser."""
+        ...
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Translations this method learns, e.g. ("to_target", "to_source"): the keys of the
+        translating player's parameters."""
+        ...
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of every player for batches of this shape."""
