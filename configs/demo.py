@@ -22,15 +22,17 @@ def get_config():
     config.discriminator.layers = 2  # 34x34 pixels: frames are a quarter of the paper's size
     # VGG-16's published weights cannot be had here; the report says so.
     config.content.weights = "random"
-    config.content.tap = "relu3_3"
+    # Before the ReLU: instance norm turns channels that are nearly dead into noise.
+    config.content.tap = "conv3_3"
     config.content.features = 8
+    config.weights.content = 3.0
     config.flow.scale = 2.0
     config.adversarial = "lsgan"
     # What keeps the mask honest; measured in docs/smearing.md.
     config.history = 6
     config.cycle_memory = "reconstruction"
     config.gate = True
-    config.weights.temporal = 5.0
+    config.weights.temporal = 2.0
     config.optimizer.learning_rate = 5e-4
     config.ema_decay = 0.99
     config.steps = 480

@@ -22,8 +22,10 @@ class Method(Protocol):
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Translations this method learns, e.g. ("to_target", "to_source"): the keys of the
-        translating player's parameters."""
+        """Translations this method learns, e.g. ("to_target", "to_source").
+
+        They are the keys of the translating player's parameters.
+        """
         ...
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
