@@ -23,7 +23,6 @@ from v2v_jax.evaluation.evaluators import Judges
 from v2v_jax.flow.dis import Dis
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.training.optimizers import make_optimizers
-from v2v_jax.training.pictures import gif_bytes
 from v2v_jax.translator import plan_outputs, translate_files
 from v2v_jax.types import Batch
 
@@ -83,7 +82,7 @@ def abstract_batch(config: Config) -> Batch:
 
 def description(config: Config) -> dict[str, Any]:
     """Every argument of ``training.describe.describe``; needs no data and no weights."""
-    made = method(config)
+    made: Any = method(config)
     content = {}
     if config.weights.content:
         image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
@@ -108,9 +107,7 @@ def translation(
     return functools.partial(translate_files, translator, jobs, open_video, VideoWriter)
 
 
-def evaluation(
-    config: Config | None, workdir: Path, direction: str, step: int | None
-) -> dict[str, Any]:
+def evaluation(config: Config, workdir: Path, direction: str, step: int | None) -> dict[str, Any]:
     """Every argument of ``evaluation.session.evaluate_run``.
 
     Args:
@@ -135,5 +132,4 @@ def evaluation(
         "workdir": workdir,
         "config": json.loads(config.to_json_best_effort()),
         "notes": [note] if note else [],
-        "animate": gif_bytes,
     }

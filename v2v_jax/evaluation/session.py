@@ -6,7 +6,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,15 +123,6 @@ def _write_json(path: Path, figures: Mapping[str, float]) -> None:
     draft = path.with_name(path.name + ".part")
     draft.write_text(json.dumps(clean, indent=1) + "\n")
     os.replace(draft, path)
-
-
-def _animated(
-    clip: EvaluationClip, score: ClipScores, animate: Callable[[np.ndarray], bytes] | None
-) -> dict[str, bytes]:
-    if animate is None:
-        return {}
-    pair = np.concatenate([clip["frames"], score.rollout.output], axis=2)
-    return {f"{clip['name']}: source | output": animate(pair)}
 
 
 def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray]:
