@@ -25,14 +25,13 @@ def get_config():
     # Before the ReLU: instance norm turns channels that are nearly dead into noise.
     config.content.tap = "conv3_3"
     config.content.features = 8
-    config.weights.content = 3.0
     config.flow.scale = 2.0
     config.adversarial = "lsgan"
     # What keeps the mask honest; measured in docs/smearing.md.
     config.history = 6
     config.cycle_memory = "reconstruction"
     config.gate = True
-    config.weights.temporal = 2.0
+    config.weights.temporal = 2.5
     config.optimizer.learning_rate = 5e-4
     config.ema_decay = 0.99
     config.steps = 480
