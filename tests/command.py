@@ -40,8 +40,8 @@ def start(*arguments: str, prelude: str = "", **environ: str) -> subprocess.Pope
     """``python -m v2v_jax.main`` as a user starts it; ``prelude`` is Python to run before."""
     program = ["-m", "v2v_jax.main"]
     if prelude:
-        call = "import runpy, sys; sys.argv[0] = 'main'"
-        program = ["-c", f"{prelude}; {call}; runpy.run_module('v2v_jax.main', run_name='__main__')"]
+        module = "import runpy; runpy.run_module('v2v_jax.main', run_name='__main__')"
+        program = ["-c", f"{prelude}; {module}"]
     # Compiling is most of a tiny run: one device, no optimisation.
     fast = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     return subprocess.Popen(
