@@ -114,7 +114,7 @@ def test_a_config_of_another_version_is_named_as_such(change):
         saved["weights"]["perceptual"] = 1.0
     else:
         del saved["occlusion_alpha"]
-    with pytest.raises(ValueError, match=r"another version of v2v_jax.*(perceptual|occlusion_alph)"):
+    with pytest.raises(ValueError, match=r"another version of v2v_jax.*(perceptual|occlusion_a)"):
         build.restore_method(saved)
 
 
