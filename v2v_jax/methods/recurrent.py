@@ -11,10 +11,18 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses, recurrence
-from v2v_jax.methods.window import Networks, Window, apply, decode, reconstruct, translate_window
+from v2v_jax.methods.window import (
+    Networks,
+    Window,
+    apply,
+    clip_flows,
+    decode,
+    reconstruct,
+    translate_window,
+)
 from v2v_jax.ops.warp import occlusion_mask
 from v2v_jax.recurrence import Trust, fold, unfold
-from v2v_jax.types import Array, Aux, Batch, Carry, Clip, Params, Translation
+from v2v_jax.types import Array, Aux, Batch, Carry, Params, Translation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +116,7 @@ class Recurrent:
         """Eq. 8 for the generators, eq. 3's other side for the discriminators."""
         clips = {"to_target": batch["source"], "to_source": batch["target"]}
         frames = {name: decode(clip["frames"]) for name, clip in clips.items()}
-        flows = self._flows(frozen, clips, frames)
+        flows = clip_flows(self.flow, frozen, clips, frames)
         total = {player: jnp.zeros((), frames["to_target"].dtype) for player in self.players}
         terms: dict[str, Array] = {}
         pictures: dict[str, Array] = {}
@@ -169,21 +177,6 @@ class Recurrent:
         # Lai et al.'s squared form: the literal one calls half of an untouched video occluded.
         gate = functools.partial(occlusion_mask, alpha=self.occlusion_alpha, squared=True)
         return gate if self.gate else None
-
-    def _flows(
-        self, frozen: Params, clips: dict[str, Clip], frames: dict[str, Array]
-    ) -> dict[str, Array]:
-        """The T - 1 flows of both domains, estimated in one call where the clips bring none."""
-        given = [clip["flow"] for clip in clips.values() if "flow" in clip]
-        if len(given) == len(clips):
-            return dict(zip(clips, given, strict=True))
-        if self.flow is None:
-            raise ValueError("losses: no flow in the clips and no estimator in the method")
-        current = jnp.concatenate([fold(x[:, 1:]) for x in frames.values()])
-        previous = jnp.concatenate([fold(x[:, :-1]) for x in frames.values()])
-        flow = jax.lax.stop_gradient(self.flow(frozen["flow"], current, previous))
-        halves = jnp.split(flow, len(clips))
-        return {n: unfold(f, frames[n].shape[0]) for n, f in zip(clips, halves, strict=True)}
 
     def _direction(
         self,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from v2v_jax import recurrence
 from v2v_jax.recurrence import Fuse, Generate, Trust, fold, unfold
-from v2v_jax.types import Array, Carry, Params, Translation
+from v2v_jax.types import Array, Carry, Clip, Params, Translation
 
 
 class Networks(NamedTuple):
@@ -130,6 +130,32 @@ def reconstruct(
     mask = unfold(back.fusion(fold(own), fold(real)), own.shape[0])
     mask = mask if window.trusted is None else mask * window.trusted[:, 1:]
     return alone, mask * real + (1 - mask) * own
+
+
+def clip_flows(
+    estimate: Any, frozen: Params, clips: dict[str, Clip], frames: dict[str, Array]
+) -> dict[str, Array]:
+    """The T - 1 flows of every clip, estimated in one call where the clips bring none.
+
+    Args:
+        estimate: a ``flow.base.FlowEstimator``, or None.
+        frozen: {"flow": its parameters}.
+        clips: domain by direction; those that bring a flow bring it for all.
+        frames: the same, decoded, float [B, T, H, W, 3] each.
+
+    Raises:
+        ValueError: neither the clips nor the estimator give a flow.
+    """
+    given = [clip["flow"] for clip in clips.values() if "flow" in clip]
+    if len(given) == len(clips):
+        return dict(zip(clips, given, strict=True))
+    if estimate is None:
+        raise ValueError("losses: no flow in the clips and no estimator in the method")
+    current = jnp.concatenate([fold(x[:, 1:]) for x in frames.values()])
+    previous = jnp.concatenate([fold(x[:, :-1]) for x in frames.values()])
+    flow = jax.lax.stop_gradient(estimate(frozen["flow"], current, previous))
+    halves = jnp.split(flow, len(clips))
+    return {n: unfold(f, frames[n].shape[0]) for n, f in zip(clips, halves, strict=True)}
 
 
 def decode(frames: Array) -> Array:
