@@ -64,7 +64,8 @@ def draw_batch(*, clips: int = 2, frames: int = 3, size: tuple[int, int] = SIZE,
         made = {"frames": rng.integers(0, 256, (clips, frames, height, width, 3), np.uint8)}
         if flow:
             shape = (clips, frames - 1, height, width, 2)
-            made["flow"] = rng.normal(0, 1.5, shape).astype(np.float32)
+            made["flow"] = rng.normal(0, 1.5, shape)
+        # float32 unless x64 is enabled, as in a step.
         return jax.tree.map(jnp.asarray, made)
 
     return {"source": clip(), "target": clip()}

@@ -39,7 +39,9 @@ def describe(
     for player in method.players:
         lines.append(f"  {player:<24}{count(state.params[player]):>14,}")
         lines += [f"    {name:<22}{size:>14,}" for name, size in _networks(state.params[player])]
-    lines += [f"  frozen {name:<17}{count(tree):>14,}" for name, tree in frozen.items() if tree]
+    lines += [
+        f"  frozen {name:<17}{count(tree):>14,}" for name, tree in frozen.items() if count(tree)
+    ]
     lines.append("batch")
     lines += [
         f"  {'.'.join(str(key.key) for key in path):<24}{leaf.dtype} {list(leaf.shape)}"
@@ -68,6 +70,7 @@ def _networks(player: Params) -> list[tuple[str, int]]:
     """Sizes two levels down where a level has several networks, else one level down."""
     found = []
     for name, tree in player.items():
-        inner = {key: count(value) for key, value in tree.items()} if "image" in tree else {}
+        several = isinstance(tree, dict) and "image" in tree
+        inner = {key: count(value) for key, value in tree.items()} if several else {}
         found += [(f"{name}/{key}", size) for key, size in inner.items()] or [(name, count(tree))]
     return found
