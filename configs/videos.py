@@ -16,11 +16,11 @@ def get_config():
     # A network of random weights, asked for by name: give VGG-16 (--config.content.weights=FILE)
     # for what the paper does, with tap relu5_3 and 64 features.
     config.content.weights = "random"
-    config.content.tap = "relu3_3"
+    config.content.tap = "conv3_3"
     config.content.features = 16
     # What keeps the mask honest; measured in docs/smearing.md.
     config.history = 6
     config.cycle_memory = "reconstruction"
     config.gate = True
-    config.weights.temporal = 5.0
+    config.weights.temporal = 2.5
     return config
