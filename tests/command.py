@@ -15,11 +15,16 @@ from fractions import Fraction
 from pathlib import Path
 from unittest import mock
 
+import cv2
 import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from v2v_jax import command_line, main
+from v2v_jax import (
+    build,  # noqa: F401 - flagsaver would undefine the flags of what is imported inside it
+    command_line,
+    main,
+)
 from v2v_jax.data.video import VideoWriter
 
 ROOT = Path(__file__).parents[1]
@@ -106,9 +111,10 @@ def trained() -> Path:
 def write_video(
     path: Path, frames: int, height: int = 16, width: int = 32, fps: Fraction | int = 25
 ) -> Path:
-    """A texture that moves to the left by a pixel per frame."""
+    """A smooth texture that moves to the left by a pixel per frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = np.random.default_rng(0).integers(0, 256, (height, width + frames, 3), np.uint8)
+    rows = cv2.GaussianBlur(rows, (0, 0), 2.0)
     with VideoWriter(path, fps, height, width) as writer:
         for t in range(frames):
             writer.write(np.ascontiguousarray(rows[:, t : t + width]))

@@ -26,6 +26,10 @@ def frames_of(path):
         return np.stack(list(reader)), reader.fps
 
 
+def difference(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).mean()
+
+
 def checkpoints_of(workdir):
     return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
 
@@ -77,7 +81,7 @@ def test_signals_save_and_exit_with_0(tmp_path, number):
         f"--config.data.{d}={tmp_path}/{n}/*.mp4" for d, n in (("source", "a"), ("target", "b"))
     ]
     process = start(
-        "--config=configs/videos.py", *TINY, *globs, f"--workdir={tmp_path}/run",
+        *DEMO, "--config.data.kind=videos", *globs, f"--workdir={tmp_path}/run",
         "--config.steps=1000000",
     )  # fmt: skip
     log = tmp_path / "run" / "metrics.jsonl"
@@ -99,7 +103,8 @@ def test_two_processes_train_one_run_and_evaluate(tmp_path):
         start(
             *DEMO, f"--workdir={tmp_path}/run", "--config.steps=2", "--config.data.batch_size=2",
             "--config.evaluate_every=2", f"--coordinator=127.0.0.1:{port}",
-            "--num_processes=2", f"--process_id={i}",
+            "--num_processes=2", f"--process_id={i}", "--config.weights.cycle=0.0",
+            "--config.weights.content=0.0", "--config.weights.temporal=0.0",
         )
         for i in range(2)
     ]  # fmt: skip
@@ -128,8 +133,8 @@ def test_a_full_disk_leaves_the_previous_checkpoint_good(workdir, tmp_path):
     code, _, errors = finish(
         start(
             *DEMO, f"--workdir={tmp_path}/run", "--config.steps=7", "--config.log_every=0",
-            prelude=limit, JAX_COMPILATION_CACHE_MAX_SIZE="-1",
-            JAX_ENABLE_COMPILATION_CACHE="false",
+            # Else the limit would leave torn programs in the tests' cache.
+            prelude=limit, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="1e9",
         )
     )  # fmt: skip
     assert code == 1, errors
@@ -154,7 +159,7 @@ def one_device(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "hint"),
     [
-        (["--config.image.features=8"], "params/"),
+        (["--config.image.features=8"], "this run needs"),
         (["--config.image.blocks=2"], "missing in the checkpoint"),
         (["--config.seed=7"], "seed 0, not 7"),
     ],
@@ -238,8 +243,9 @@ def test_translate_keeps_rate_count_and_size(workdir, video, tmp_path):
     frames, fps = frames_of(out)
     assert frames.shape == (7, 18, 34, 3) and fps == Fraction(30000, 1001)
     # The file is what the library gives, up to the codec.
-    expected = v2v_jax.Translator.load(workdir)(frames_of(video)[0])
-    assert np.abs(frames.astype(int) - expected.astype(int)).mean() < 12
+    source = frames_of(video)[0]
+    expected = v2v_jax.Translator.load(workdir)(source)
+    assert difference(frames, expected) < 0.4 * difference(frames, source)
     assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
 
 
@@ -252,7 +258,7 @@ def test_translate_side_by_side_at_another_size(workdir, video, tmp_path):
     frames, _ = frames_of(out)
     assert frames.shape == (7, 20, 80, 3)
     source = np.stack([cv2.resize(f, (40, 20), interpolation=3) for f in frames_of(video)[0]])
-    assert np.abs(frames[:, :, :40].astype(int) - source.astype(int)).mean() < 12
+    assert difference(frames[:, :, :40], source) < 4
 
 
 def test_translate_in_the_other_direction(workdir, video, tmp_path, capsys):
@@ -260,7 +266,7 @@ def test_translate_in_the_other_direction(workdir, video, tmp_path, capsys):
     for direction in ("to_target", "to_source"):
         call(*translate, f"--output={tmp_path}/{direction}.mp4", f"--direction={direction}")
     there, back = (frames_of(tmp_path / f"to_{name}.mp4")[0] for name in ("target", "source"))
-    assert np.abs(there.astype(int) - back.astype(int)).mean() > 1
+    assert difference(there, back) > 1
     line = refused(capsys, *translate, f"--output={tmp_path}/x.mp4", "--direction=sideways")
     assert "'sideways'" in line and "to_source, to_target" in line
 
@@ -302,8 +308,8 @@ def test_outputs_that_cannot_be_written(workdir, video, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     translate = ["--mode=translate", f"--workdir={workdir}", f"--input={video}"]
     for output, hints in {
-        f"{tmp_path}/file/out.mp4": ["cannot write", "Not a directory"],
-        f"{tmp_path}/file": ["cannot write", "file"],
+        f"{tmp_path}/file/out.mp4": ["cannot write", f"{tmp_path}/file is a file, not a folder"],
+        f"{tmp_path}/file": ["cannot write", f"{tmp_path}/file is a file"],
         "/proc/none/out.mp4": ["cannot write", "/proc/none/out.mp4"],
         f"{tmp_path}/out.gif": ["out.gif", ".mp4"],
         f"{video}": ["would overwrite an input"],

@@ -9,6 +9,7 @@ import re
 import runpy
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -197,3 +198,12 @@ def readable_logs() -> None:
     logging.get_absl_handler().setFormatter(_Lines())
     # "Unable to initialize backend 'tpu'" is no news on a machine without one.
     std_logging.getLogger("jax._src.xla_bridge").setLevel(std_logging.WARNING)
+    threading.excepthook = _thread_failed
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    # A failed save is raised again where it is waited for, as one line.
+    if type(failure.thread).__module__.startswith("orbax."):
+        logging.debug("in the background: %s", failure.exc_value)
+    else:
+        threading.__excepthook__(failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,19 @@ def translation(
     The inputs are looked for and the outputs planned first: nothing is loaded for a mistyped path.
     """
     jobs = plan_outputs(list_inputs(inputs), output)
+    for _, result in jobs:
+        _check_folder(result)
     translator = v2v_jax.Translator.load(workdir, direction, step)
     return functools.partial(translate_files, translator, jobs, open_video, VideoWriter)
+
+
+def _check_folder(path: Path) -> None:
+    """Raises an OSError where ``path`` cannot come to be, as far as that can be told."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise OSError(f"cannot write {path}: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"cannot write {path}: no permission to write in {folder}")
 
 
 def evaluation(config: Config, workdir: Path, direction: str, step: int | None) -> dict[str, Any]:
