@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 
 import pytest
@@ -133,8 +132,9 @@ def test_signals_unwind_and_say_so_in_a_line(capsys, number):
     cleaned = []
     with pytest.raises(SystemExit) as stopped, one_line_errors():
         try:
-            os.kill(os.getpid(), number)
-            signal.pause()
+            # To this very thread: another one could take a signal sent to the process.
+            signal.raise_signal(number)
+            pytest.fail("the signal did not unwind")
         finally:
             cleaned.append(True)
     assert stopped.value.code == 128 + number
