@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,12 +52,16 @@ def gate(frames, carried, visible):
     return jnp.exp(-jnp.square(frames - carried).sum(-1, keepdims=True)) * visible
 
 
+def apply(network: Any, params, *images) -> Any:
+    return network.apply({"params": params}, *images)
+
+
 @functools.partial(jax.jit, static_argnames="trust")
 def run(parameters, carry, frames, flow, trust):
     image, fusion = parameters
     return translate_clip(
-        lambda x: IMAGE.apply({"params": image}, x),
-        lambda raw, warped: FUSION.apply({"params": fusion}, raw, warped),
+        lambda x: apply(IMAGE, image, x),
+        lambda raw, warped: apply(FUSION, fusion, raw, warped),
         estimate if flow is None else flow,
         carry,
         frames,

@@ -55,7 +55,9 @@ def tiny(**options: Any) -> Recurrent:
     )
 
 
-def draw_batch(*, clips: int = 2, frames: int = 3, size: tuple[int, int] = SIZE, flow: bool = True):
+def draw_batch(
+    *, clips: int = 2, frames: int = 3, size: tuple[int, int] = SIZE, flow: bool = True
+) -> Any:
     """Uint8 noise, which no two frames share; flows of about a pixel, some out of the frame."""
     rng = np.random.default_rng(3)
     height, width = size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,10 @@ def arguments(net, height=16, width=32):
     """One or, for the fusion block, two frames."""
     frames = [draw(1, height, width, 3, seed=i) for i in range(2)]
     return frames if isinstance(net, Fusion) else frames[:1]
+
+
+def apply(net: Any, params, *images) -> Any:
+    return net.apply({"params": params}, *images)
 
 
 def abstract_params(net, *images):
@@ -114,7 +120,7 @@ def test_receptive_field_of_a_patch(layers, field, monkeypatch):
 
     @jax.grad
     def patch(frame):
-        logits = net.apply({"params": params}, frame)
+        logits = apply(net, params, frame)
         return logits[0, logits.shape[1] // 2, logits.shape[2] // 2, 0]
 
     rows, columns = np.nonzero(np.any(np.asarray(jax.jit(patch)(frame)[0]) != 0, axis=-1))
@@ -242,7 +248,7 @@ def test_upconv_is_the_dilated_convolution():
         )  # fmt: skip
 
     def phased(x, kernel):
-        return UpConv(4).apply({"params": {"kernel": kernel}}, x)
+        return apply(UpConv(4), {"kernel": kernel}, x)
 
     ours, pull_back = jax.vjp(phased, x, kernel)
     theirs, pull_back_theirs = jax.vjp(dilated, x, kernel)
@@ -257,7 +263,7 @@ def test_upconv_is_the_dilated_convolution():
 def test_reflect_convolution_is_pad_then_convolve(kernel):
     """Written as pad + zero padding + crop, which must leave no trace of the zeros."""
     x, weights = draw(1, 9, 12, 3), draw(kernel, kernel, 3, 2, seed=1)
-    ours = Conv(2, kernel, reflect=True).apply({"params": {"kernel": weights}}, x)
+    ours = apply(Conv(2, kernel, reflect=True), {"kernel": weights}, x)
     padded = jnp.asarray(np.pad(x, [(0, 0), *[(kernel // 2,) * 2] * 2, (0, 0)], "reflect"))
     np.testing.assert_array_equal(reflect_pad(x, kernel // 2), padded)
     theirs = jax.lax.conv_general_dilated(

@@ -126,6 +126,7 @@ def test_visible_carries_no_gradient():
         ((1, 4, 6, 3), (1, 6, 4, 2)),
         ((1, 4, 6, 3), (1, 4, 6, 3)),
         ((4, 6, 3), (4, 6, 2)),
+        ((1, 4, 6, 3, 1), (1, 4, 6, 2)),
     ],
 )
 def test_shapes_that_do_not_belong_together(image, flow):

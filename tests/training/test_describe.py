@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -74,9 +75,23 @@ def test_cost_of_the_step(told):
     assert f"compiled for {jax.devices()[0].device_kind}" in text
 
 
-def test_any_method():
-    clip = {"frames": jax.ShapeDtypeStruct((1, 3, 8, 16, 3), jnp.uint8)}
-    method = ToyMethod()
+class Watched(ToyMethod):
+    """Tells what of it is not only traced but run."""
+
+    ran: ClassVar[list[str]] = []
+
+    def init(self, rng, batch):
+        jax.debug.callback(lambda: self.ran.append("init"))
+        return super().init(rng, batch)
+
+    def losses(self, params, frozen, memory, batch, rng):
+        jax.debug.callback(lambda: self.ran.append("losses"))
+        return super().losses(params, frozen, memory, batch, rng)
+
+
+def test_any_method_without_running_it():
+    clip: Any = {"frames": jax.ShapeDtypeStruct((1, 3, 8, 16, 3), jnp.uint8)}
+    method = Watched()
     text = describe(
         method=method,
         optimizers=make_optimizers(method.players),
@@ -85,6 +100,8 @@ def test_any_method():
     )
     assert number(text, "painter") == number(text, "critic") == 84
     assert "flow" not in text
+    jax.effects_barrier()
+    assert not Watched.ran
 
 
 def test_count():
