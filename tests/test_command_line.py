@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
@@ -120,6 +121,12 @@ def test_errors_of_files_name_the_file(tmp_path, capsys):
     assert capsys.readouterr().err == expected
 
 
+def test_a_full_disk_says_so(capsys):
+    with pytest.raises(SystemExit), one_line_errors():
+        _raise(OSError(errno.ENOSPC, "No space left on device"))
+    assert capsys.readouterr().err.startswith("error: No space left on device: free some space")
+
+
 def test_a_full_device_says_what_to_shrink(capsys):
     with pytest.raises(SystemExit), one_line_errors():
         _raise(RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes"))
@@ -150,6 +157,12 @@ def test_log_lines_are_short():
     assert format_(record).partition(" ")[2] == "step 4"
     record.levelno, record.levelname = logging.WARNING, "WARNING"
     assert format_(record).partition(" ")[2] == "warning: step 4"
+    record.msg, record.args = "two\nlines", ()
+    try:
+        _raise(ValueError("known"))
+    except ValueError as error:
+        record.exc_info = (ValueError, error, error.__traceback__)
+    assert format_(record).partition(" ")[2] == "warning: two lines"
 
 
 def test_readable_logs_keep_a_higher_verbosity():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import logging as std_logging
 import re
 import runpy
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from absl import flags, logging
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FIELD = re.compile(r"--?(?:no)?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
 
@@ -175,6 +176,9 @@ def _readable(error: Exception) -> str | None:
     if "RESOURCE_EXHAUSTED" in str(error):
         return "the device is out of memory: take smaller frames (--config.data.size, --size)"
     if isinstance(error, OSError):
+        if error.errno in _NO_SPACE:
+            what = f"{error.filename}: " if error.filename else ""
+            return f"{what}{error.strerror}: free some space and start the same command again"
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     trace, name = error.__traceback__, ""
     while trace is not None:
@@ -187,9 +191,11 @@ class _Lines(std_logging.Formatter):
 
     def format(self, record: std_logging.LogRecord) -> str:
         level = "" if record.levelno <= std_logging.INFO else f"{record.levelname.lower()}: "
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        # A library logs the trace of what is raised, and said in a line, a moment later.
+        wanted = record.exc_info and logging.level_debug()
+        trace = f"\n{self.formatException(record.exc_info)}" if wanted else ""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        return f"{clock} {level}{record.getMessage()}{trace}"
+        return f"{clock} {level}{' '.join(record.getMessage().splitlines())}{trace}"
 
 
 def readable_logs() -> None:
@@ -198,12 +204,3 @@ def readable_logs() -> None:
     logging.get_absl_handler().setFormatter(_Lines())
     # "Unable to initialize backend 'tpu'" is no news on a machine without one.
     std_logging.getLogger("jax._src.xla_bridge").setLevel(std_logging.WARNING)
-    threading.excepthook = _thread_failed
-
-
-def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    # A failed save is raised again where it is waited for, as one line.
-    if type(failure.thread).__module__.startswith("orbax."):
-        logging.debug("in the background: %s", failure.exc_value)
-    else:
-        threading.__excepthook__(failure)
