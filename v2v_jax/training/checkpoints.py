@@ -9,7 +9,6 @@ are damaged, which earlier step is intact, and what to move away to resume from 
 
 from __future__ import annotations
 
-import logging as std_logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from v2v_jax.training import integrity
 from v2v_jax.training.integrity import DamagedCheckpoint
+from v2v_jax.training.orbax_noise import hush_abandoned_writes, no_chatter
 from v2v_jax.types import Params
 
 TMP_MARK = ".orbax-checkpoint-tmp"
@@ -110,6 +110,7 @@ class Checkpoints:
         """Cleans up after a failed save; the older checkpoints stay and can be restored."""
         # The old manager has already forgotten steps that it meant to delete, and the unfinished
         # directory keeps a full disk full: only a fresh manager sees what is really there.
+        hush_abandoned_writes()
         _close(self._manager)
         self._manager = self._open()
         step, self._saving = self._saving, None
@@ -210,15 +211,8 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
     return jax.tree.map(jnp.asarray, state["ema"]), meta
 
 
-def _no_orbax_chatter(record: std_logging.LogRecord) -> bool:
-    """Orbax logs some 50 lines per save: they would drown the progress line."""
-    if "/orbax/" not in record.pathname:
-        return True
-    return record.levelno >= std_logging.WARNING and "read only" not in str(record.msg)
-
-
 def _manager(directory: Path, **options: Any) -> ocp.CheckpointManager:
-    logging.get_absl_logger().addFilter(_no_orbax_chatter)
+    logging.get_absl_logger().addFilter(no_chatter)
     return ocp.CheckpointManager(directory, options=ocp.CheckpointManagerOptions(**options))
 
 
