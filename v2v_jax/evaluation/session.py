@@ -129,7 +129,7 @@ def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray
     """The first clip's source, raw, mask and output at ``SHOWN``, uint8 [T, H, W, 3] each."""
     rollout = score.rollout
     last = len(clip["frames"]) - 1
-    shown = [min(frame, last) for frame in SHOWN]
+    shown = sorted({min(frame, last) for frame in SHOWN})
     mask = np.repeat(np.round(rollout.mask * 255).astype(np.uint8)[..., None], 3, axis=-1)
     at = ", ".join(str(frame) for frame in shown)
     return {

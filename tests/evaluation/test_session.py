@@ -1,0 +1,129 @@
+"""One evaluation of a run: what it writes is what it found."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import math
+import re
+
+import numpy as np
+import pytest
+from evaluation import test_evaluators as fakes
+from PIL import Image
+
+from v2v_jax.evaluation.evaluators import Judges
+from v2v_jax.evaluation.session import evaluate_run, reachable_distances
+
+NOTE = "content features come from a network with RANDOM weights"
+
+
+def exact_flow(current, previous):
+    flow = np.zeros((*current.shape[:2], 2), np.float32)
+    flow[..., 0] = fakes.STEP
+    return flow
+
+
+def evaluate(workdir, clips, method=fakes.HONEST):
+    return evaluate_run(
+        method=method, generator={}, frozen={}, clips=clips, flow=exact_flow, scoring_flow=None,
+        judges=Judges(), workdir=workdir, config={"seed": 3, "data": {"size": [16, 32]}},
+        notes=[NOTE],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """An evaluation of two clips: its folder and its figures."""
+    workdir = tmp_path_factory.mktemp("run")
+    lines = [json.dumps({"step": step, "loss/generator": 1.0 / step}) for step in (1, 2, 3)]
+    (workdir / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (workdir / "report.html").write_text("an older report")
+    return workdir, evaluate(workdir, [fakes._clip(0), fakes._clip(1)])
+
+
+def test_the_json_holds_the_figures(run):
+    workdir, figures = run
+    written = json.loads((workdir / "evaluation.json").read_text())
+    assert written == {n: v if math.isfinite(v) else None for n, v in figures.items()}
+    assert written["clips"] == 2
+    assert "at_60/mask" in written
+
+
+def test_what_is_no_number_is_null(tmp_path):
+    clip = fakes._clip(length=4)
+    clip["frames"][:], clip["flow"][:] = clip["frames"][0], 0
+    figures = evaluate_run(
+        method=fakes.IDENTITY, generator={}, frozen={}, clips=[clip], flow=clip["flow"],
+        scoring_flow=None, judges=Judges(), workdir=tmp_path, config={},
+    )  # fmt: skip
+    # Nothing moves: no pixel is new, and no error to divide by.
+    assert math.isnan(figures["mask_new"]) and math.isinf(figures["output_over_source"])
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    assert written["mask_new"] is None and written["output_over_source"] is None
+
+
+def test_the_report_stands_alone_and_says_what_must_not_be_missed(run):
+    workdir, _ = run
+    page = (workdir / "report.html").read_text()
+    assert NOTE in page
+    assert "http" not in page and "<script" not in page
+    assert "loss/generator" in page
+    assert page.count("data:image/gif;base64,") == 1
+    for caption in ("source, frames 1, 10, 30, 60", "raw", "mask", "output"):
+        assert caption in page
+    assert not list(workdir.glob("*.part"))
+
+
+def test_failures_are_printed_loudly(tmp_path, capsys, caplog):
+    with caplog.at_level(logging.WARNING, "absl"):
+        evaluate(tmp_path, [fakes._clip()], fakes.SMEARING)
+    assert "FAILURE" in capsys.readouterr().out
+    assert NOTE in caplog.text
+    assert "FAILURE" in (tmp_path / "report.html").read_text()
+    # Without a log there are no curves, and that is no error.
+    assert "loss/generator" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_animation_shows_source_raw_and_output(run):
+    workdir, _ = run
+    page = (workdir / "report.html").read_text()
+    found = re.search(r"data:image/gif;base64,([^\"]+)", page)
+    assert found is not None
+    with Image.open(io.BytesIO(base64.b64decode(found[1]))) as gif:
+        frames = getattr(gif, "n_frames", 1)
+        first = np.asarray(gif.convert("RGB")).astype(int)
+    assert frames == fakes.LENGTH
+    assert first.shape == (fakes.HEIGHT, 3 * fakes.WIDTH, 3)
+    # A palette of 256 colours.
+    assert np.abs(first[:, : fakes.WIDTH] - fakes._clip(0)["frames"][0]).mean() < 4
+
+
+def test_short_clips_are_scored_as_far_as_they_go_and_that_is_said(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, "absl"):
+        figures = evaluate(tmp_path, [fakes._clip(length=62), fakes._clip(length=12)])
+    assert "pan 0 has only 12 frames" in caplog.text
+    assert "at_10/mask" in figures and "at_30/mask" not in figures
+    assert "source, frames 1, 10, 30, 60" in (tmp_path / "report.html").read_text()
+    evaluate(tmp_path, [fakes._clip(length=12)])
+    assert "source, frames 1, 10, 11" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "distances"),
+    [((60,), (1, 10, 30, 60)), ((90, 59), (1, 10, 30)), ((2, 90), (1,)), ((10, 12), (1, 10))],
+)
+def test_reachable_distances_are_those_of_the_shortest_clip(lengths, distances, caplog):
+    clips = [{"name": "x", "frames": np.zeros((length, 1, 1, 3), np.uint8)} for length in lengths]
+    with caplog.at_level(logging.WARNING, "absl"):
+        assert reachable_distances(clips) == distances  # type: ignore[arg-type]
+    assert bool(caplog.records) == (60 not in distances)
+
+
+@pytest.mark.parametrize("lengths", [(), (1,), (5, 1)])
+def test_nothing_to_compare_is_an_error(lengths):
+    clips = [{"name": "x", "frames": np.zeros((length, 1, 1, 3), np.uint8)} for length in lengths]
+    with pytest.raises(ValueError, match="at least one clip, of at least two frames"):
+        reachable_distances(clips)  # type: ignore[arg-type]
