@@ -134,8 +134,9 @@ def test_a_full_device_says_what_to_shrink(capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_unwind_and_say_so_in_a_line(capsys, number):
-    before = signal.getsignal(signal.SIGTERM)
+def test_signals_unwind_and_say_so_in_a_line(capsys, number, request):
+    former = signal.signal(signal.SIGTERM, mine := lambda *_: None)
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, former))
     cleaned = []
     with pytest.raises(SystemExit) as stopped, one_line_errors():
         try:
@@ -147,7 +148,7 @@ def test_signals_unwind_and_say_so_in_a_line(capsys, number):
     assert stopped.value.code == 128 + number
     assert cleaned
     assert capsys.readouterr().err.count("\n") == 1
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is mine
 
 
 def test_log_lines_are_short():
