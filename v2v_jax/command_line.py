@@ -192,8 +192,8 @@ class _Lines(std_logging.Formatter):
     def format(self, record: std_logging.LogRecord) -> str:
         level = "" if record.levelno <= std_logging.INFO else f"{record.levelname.lower()}: "
         # A library logs the trace of what is raised, and said in a line, a moment later.
-        wanted = record.exc_info and logging.level_debug()
-        trace = f"\n{self.formatException(record.exc_info)}" if wanted else ""
+        cause = record.exc_info if logging.level_debug() else None
+        trace = f"\n{self.formatException(cause)}" if cause else ""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         return f"{clock} {level}{' '.join(record.getMessage().splitlines())}{trace}"
 
