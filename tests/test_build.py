@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,7 +22,7 @@ from v2v_jax.flow.dis import Dis
 from v2v_jax.training.checkpoints import Checkpoints
 
 
-def tiny(make=demo, **changes):
+def tiny(make: Any = demo, **changes: Any) -> Any:
     """A config on 16x32 frames with networks of 4 features; changes by dotted name."""
     config = make.get_config()
     config.data.size = (16, 32)
@@ -146,11 +147,11 @@ def test_a_moved_weight_file_and_other_versions_fields():
 
 def test_resuming_with_another_config_is_one_warning(tmp_path, caplog):
     config = tiny()
-    state = {"ema": {"to_target": {"w": jax.numpy.zeros(3)}}}
+    saved = {"ema": {"to_target": {"w": jax.numpy.zeros(3)}}}
     with caplog.at_level(logging.WARNING, "absl"):
         warn_of_changes(plain(config), tmp_path)  # A fresh folder.
         checkpoints = Checkpoints(tmp_path / "checkpoints")
-        checkpoints.save(1, state, {"config": plain(config)})
+        checkpoints.save(1, saved, {"config": plain(config)})
         checkpoints.close()
         warn_of_changes(plain(config), tmp_path)
         assert not caplog.records
@@ -179,6 +180,10 @@ def test_no_evaluation_unless_asked_for(tmp_path):
     assert arguments["meta"]["config"] == plain(config)
 
 
+def state(**fields) -> Any:
+    return SimpleNamespace(**fields)
+
+
 def evaluation_of(config, workdir):
     method = build.method(config)
     batch = build.description(config)["batch"]
@@ -193,11 +198,11 @@ def test_evaluation_inside_training_scores_the_averaged_parameters(tmp_path):
     config = tiny(**{"evaluate_every": 5, "evaluate.clips": 7})
     evaluate, params = evaluation_of(config, tmp_path)
     zeros = jax.tree.map(np.zeros_like, params)
-    figures = evaluate(SimpleNamespace(params=zeros, ema=params), 5)
-    assert figures == evaluate(SimpleNamespace(params=params, ema=params), 10)
+    figures = evaluate(state(params=zeros, ema=params), 5)
+    assert figures == evaluate(state(params=params, ema=params), 10)
     other = {"to_target": params["to_target"], "to_source": zeros["to_source"]}
-    assert figures == evaluate(SimpleNamespace(params=params, ema=other), 10)
-    blank = evaluate(SimpleNamespace(params=params, ema=zeros), 10)
+    assert figures == evaluate(state(params=params, ema=other), 10)
+    blank = evaluate(state(params=params, ema=zeros), 10)
     # Nothing but grey: no error along the flow, and no structure of the source.
     assert blank["eval/warping_error/output"] == 0 < figures["eval/warping_error/output"]
     assert figures["eval/clips"] == 2, "a few clips, whatever the evaluation afterwards takes"
@@ -213,7 +218,7 @@ def test_evaluation_inside_training_takes_short_videos_as_they_are(tmp_path, cap
     with caplog.at_level(logging.WARNING, "absl"):
         evaluate, params = evaluation_of(config, tmp_path)
     assert "only 6 frames" in caplog.text and "training videos" in caplog.text
-    figures = evaluate(SimpleNamespace(ema=params), 5)
+    figures = evaluate(state(ema=params), 5)
     assert "eval/at_1/warping_error/output" in figures
     assert not any(name.startswith("eval/at_10") for name in figures)
 
@@ -242,7 +247,8 @@ def test_synthetic_clips_are_held_out_and_know_everything(tmp_path):
     config = tiny()
     (clip,) = evaluation_clips(config, "source", tmp_path)
     assert clip["name"] == "game test 0"
-    assert clip["flow"].shape == (7, 16, 32, 2) and clip["labels"].shape == (8, 16, 32)
+    known: Any = clip
+    assert known["flow"].shape == (7, 16, 32, 2) and known["labels"].shape == (8, 16, 32)
     trained_on = build.training(config, tmp_path)["batches"].args[0].read(0, 0, 8)
     assert not np.array_equal(clip["frames"], trained_on["frames"])
 
