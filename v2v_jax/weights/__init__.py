@@ -6,7 +6,7 @@
 
 Strict: every key of the file must be known and of the right shape.  Biases in front of an instance
 norm have no effect; they are checked and dropped, and so are the running statistics that
-early CycleGAN versions saved, and the classifier of VGG-16.
+early CycleGAN versions saved, and the classifier of VGG-16 and VGG-19.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ KINDS = {
     "patchgan": patchgan.slots,
     "fusion": fusion.slots,
     "vgg16": vgg.vgg16,
+    "vgg19": vgg.vgg19,
 }
 """Kind of network -> what its state dict consists of."""
 
