@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
+from v2v_jax.nets.convolution import convolve
 from v2v_jax.types import Array
 
 normal_init = nn.initializers.normal(0.02)
@@ -50,20 +51,11 @@ class Conv(nn.Module):
         bias = self.param("bias", self.bias_init, (self.features,)) if self.use_bias else None
         x, weights, bias = promote_dtype(x, weights, bias, dtype=self.dtype)
         size = self.kernel // 2 if self.padding is None else self.padding
-        y = _convolve(reflect_pad(x, size) if self.reflect else x, weights, self.stride, size)
+        padded = reflect_pad(x, size) if self.reflect else x
+        y = convolve(padded, weights, self.stride, ((size, size), (size, size)))
         if self.reflect:
             y = y[:, size:-size, size:-size]
         return y if bias is None else y + bias[None, None, None]
-
-
-def _convolve(x: Array, weights: Array, stride: int, padding: int) -> Array:
-    return jax.lax.conv_general_dilated(
-        x,
-        weights,
-        (stride, stride),
-        ((padding, padding), (padding, padding)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
 
 
 class UpConv(nn.Module):
@@ -90,9 +82,7 @@ class UpConv(nn.Module):
         weights = jnp.pad(weights, ((0, 1), (0, 1), (0, 0), (0, 0)))
         weights = weights[taps][:, :, taps]  # [phase y, tap y, phase x, tap x, C, features]
         phases = weights.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, channels, 4 * self.features)
-        y = jax.lax.conv_general_dilated(
-            x, phases, (1, 1), ((0, 1), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        y = convolve(x, phases, 1, ((0, 1), (0, 1)))
         y = y.reshape(n, height, width, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
         return y.reshape(n, 2 * height, 2 * width, self.features)
 

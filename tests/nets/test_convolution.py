@@ -1,0 +1,53 @@
+"""The kernel gradient's other forms are the gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from v2v_jax.nets.convolution import convolve
+
+SHAPES = {
+    "taps": ((3, 3, 16, 24), 1, ((1, 1), (1, 1))),
+    "taps, stride 2": ((4, 4, 16, 16), 2, ((1, 1), (1, 1))),
+    "taps, one-sided padding": ((2, 2, 16, 32), 1, ((0, 1), (0, 1))),
+    "roles swapped": ((7, 5, 16, 3), 1, ((3, 3), (2, 2))),
+    "roles swapped, one-sided padding": ((4, 4, 16, 1), 1, ((1, 2), (0, 1))),
+    "few channels in": ((7, 7, 3, 16), 1, ((3, 3), (3, 3))),
+    "few channels out, stride 2": ((4, 4, 16, 2), 2, ((1, 1), (1, 1))),
+}
+
+
+def plain(x, kernel, stride, padding):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def gradients(convolution, shape, stride, padding, dtype):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, 10, 12, shape[2]), dtype)
+    kernel = jax.random.normal(keys[1], shape, dtype)
+    y, pull = jax.vjp(lambda x, w: convolution(x, w, stride, padding), x, kernel)
+    return y, *pull(jax.random.normal(keys[2], y.shape, dtype))
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_gradients_are_those_of_a_plain_convolution(case):
+    with jax.enable_x64(True):
+        shape, stride, padding = SHAPES[case]
+        ours = gradients(convolve, shape, stride, padding, jnp.float64)
+        theirs = gradients(plain, shape, stride, padding, jnp.float64)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-11)
+
+
+def test_bfloat16_gradients_accumulate_in_float32():
+    shape, stride, padding = SHAPES["taps"]
+    ours = gradients(convolve, shape, stride, padding, jnp.bfloat16)
+    theirs = gradients(plain, shape, stride, padding, jnp.bfloat16)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == jnp.bfloat16
+        wide = np.asarray(other, np.float32)
+        error = np.linalg.norm(np.asarray(one, np.float32) - wide) / np.linalg.norm(wide)
+        assert error <= 4e-3
