@@ -28,7 +28,7 @@ def state_of(kind: str, **sizes: int) -> dict[str, Any]:
         "fusion": {"fusion.0.weight": (4, 3, sizes.get("kernel", 3), sizes.get("kernel", 3))},
         "vgg16": {"features.0.weight": (2, 3, 3, 3)},
         "vgg19": {"features.0.weight": (2, 3, 3, 3)},
-    }[kind]
+    }.get(kind, {})
     slots = KINDS[kind]({key: np.zeros(shape) for key, shape in hint.items()})
     draw = np.random.default_rng(0)
     return {

@@ -1,19 +1,21 @@
 """Published torch weights as Flax parameters, one name map per network.
 
-    state = read_state_dict("latest_net_G_A.pth")
-    params = from_torch("cyclegan_generator", state)
+    params = load("latest_net_G_A.pth", "cyclegan_generator")
     ResnetGenerator().apply({"params": params}, frames)
 
-Strict: every key of the file must be known and of the right shape.  Biases in front of an instance
-norm have no effect; they are checked and dropped, and so are the running statistics that
-early CycleGAN versions saved, and the classifier of VGG-16 and VGG-19.
+Published files are read as they are; tools/convert_torch_weights.py makes files of them that need
+no torch and are verified on reading.  Strict: every key must be known and of the right shape.
+Biases in front of an instance norm have no effect; they are checked and dropped, and so are the
+running statistics that early CycleGAN versions saved, and the classifier of VGG-16 and VGG-19.
 """
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
-from v2v_jax.weights import cyclegan_generator, fusion, patchgan, vgg
+from v2v_jax.weights import cyclegan_generator, fusion, patchgan, raft, vgg
+from v2v_jax.weights.converted import load_state_dict, without_prefix
 from v2v_jax.weights.files import read_state_dict
 from v2v_jax.weights.name_map import StateDict, convert
 
@@ -23,6 +25,8 @@ KINDS = {
     "fusion": fusion.slots,
     "vgg16": vgg.vgg16,
     "vgg19": vgg.vgg19,
+    "raft_small": raft.raft_small,
+    "raft_large": raft.raft_large,
 }
 """Kind of network -> what its state dict consists of."""
 
@@ -45,9 +49,23 @@ def from_torch(kind: str, state_dict: StateDict) -> dict[str, Any]:
     """
     if kind not in KINDS:
         raise ValueError(f"from_torch: no kind {kind!r}; there are {', '.join(KINDS)}")
-    if state_dict and all(key.startswith("module.") for key in state_dict):
-        state_dict = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    state_dict = without_prefix(state_dict)
     return convert(kind, state_dict, KINDS[kind](state_dict))
 
 
-__all__ = ["KINDS", "StateDict", "from_torch", "read_state_dict"]
+def load(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
+    """The parameters in a published or converted file.
+
+    Args:
+        path: a ``.safetensors``, ``.npz``, ``.pth``, ``.pt`` or ``.pth.tar`` file.
+        kind: one of `KINDS`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: see `from_torch`; a damaged file, or a converted one of another kind.
+        ImportError: torch is needed and not installed.
+    """
+    return from_torch(kind, load_state_dict(path, kind))
+
+
+__all__ = ["KINDS", "StateDict", "from_torch", "load", "load_state_dict", "read_state_dict"]
