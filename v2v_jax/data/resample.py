@@ -1,0 +1,62 @@
+"""Frames, labels and flow of a download at the size of a prepared data set.
+
+Images are averaged over areas (bilinear where they have to grow), labels take the nearest pixel,
+flow is averaged like an image and its u and v are scaled by the ratios of width and of height.  A
+flow pixel that any unknown source pixel contributes to is unknown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from v2v_jax.data.transforms import crop_to_aspect
+
+FITS = {
+    "squeeze": "the whole frame, its aspect ratio changed if need be (what the papers do)",
+    "crop": "the largest centred part with the new aspect ratio",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampler:
+    """To ``height`` x ``width``, by one of `FITS`."""
+
+    height: int
+    width: int
+    fit: str
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """uint8 [h, w, 3] -> uint8 [height, width, 3]."""
+        return self._smooth(self._part(image))
+
+    def labels(self, labels: np.ndarray) -> np.ndarray:
+        """uint8 [h, w] -> uint8 [height, width], the nearest pixel's."""
+        part = self._part(labels)
+        return cv2.resize(part, (self.width, self.height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+    def flow(self, u: np.ndarray, v: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """u, v float32 [h, w] in pixels, valid bool [h, w] -> float16 [height, width, 2].
+
+        In pixels of the new size, NaN where unknown.
+        """
+        u, v, unknown = self._part(u), self._part(v), ~self._part(valid)
+        rows, columns = unknown.shape
+        some = bool(unknown.any())
+        flow = np.empty((self.height, self.width, 2), np.float32)
+        for at, (part, ratio) in enumerate(((u, self.width / columns), (v, self.height / rows))):
+            known = np.where(unknown, np.float32(0), part) if some else part
+            np.multiply(self._smooth(known), np.float32(ratio), out=flow[..., at])
+        if some:
+            flow[self._smooth(unknown.astype(np.float32)) > 0] = np.nan
+        return flow.astype(np.float16)
+
+    def _part(self, array: np.ndarray) -> np.ndarray:
+        return array if self.fit == "squeeze" else crop_to_aspect(array, self.height, self.width)
+
+    def _smooth(self, array: np.ndarray) -> np.ndarray:
+        shrinks = array.shape[0] >= self.height and array.shape[1] >= self.width
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return cv2.resize(array, (self.width, self.height), interpolation=how)
