@@ -132,7 +132,8 @@ def _check(
     if short:
         raise ValueError(
             f"{raw}: {len(short)} snippets are incomplete, first "
-            f"{short[0].split}/{short[0].name} with {len(short[0].frames)} of {FRAMES} frames; finish the download, or give --partial"
+            f"{short[0].split}/{short[0].name} with {len(short[0].frames)} of {FRAMES} frames; "
+            "finish the download, or give --partial"
         )
     for split in splits or {clip.split for clip in clips}:
         count = sum(clip.split == split for clip in clips)
