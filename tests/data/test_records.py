@@ -135,7 +135,7 @@ def test_a_window_outside_the_clip_is_named(prepared, start, count):
 def test_what_is_no_data_set_is_named(prepared, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none: no such folder; write it with"):
         RecordSource(tmp_path / "none")
-    with pytest.raises(ValueError, match="not a data set of v2v_jax.data.prepare"):
+    with pytest.raises(ValueError, match=r"not a data set of v2v_jax\.data\.prepare"):
         RecordSource(tmp_path)
     with pytest.raises(ValueError, match=r"no split 'dev'; it has \['test', 'train'\]"):
         RecordSource(f"{prepared}@dev")

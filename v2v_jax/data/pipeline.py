@@ -12,14 +12,16 @@ from typing import Any, Self
 
 import grain
 import numpy as np
+from absl import flags
 
 from v2v_jax.data.sources import Source
-from v2v_jax.data.transforms import Arrays, Window, draw, reverse_time, windows
+from v2v_jax.data.transforms import Arrays, Window, crop, draw, reverse_time, windows
 
 HostFlow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(current, previous), uint8 [H, W, 3] -> backward flow f32[H, W, 2]; see `flow.base.HostFlow`."""
 
 _PREFETCHED_BATCHES = 4  # Grain's own default would hold 500.
+_PREFETCHED_PER_WORKER = 2
 
 
 class Batches(Iterator[dict[str, Arrays]]):
@@ -53,7 +55,9 @@ def make_batches(
     process_index: int = 0,
     process_count: int = 1,
     threads: int = 2,
+    workers: int = 0,
     labels: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Batches:
     """Unpaired batches of clips, endlessly, beginning with that of ``step``.
 
@@ -72,8 +76,11 @@ def make_batches(
         flow: estimates flow on the host, after the temporal flip, for every consecutive pair.
         use_given_flow: hand on the flow the sources know, that of the flipped clip.
         process_index, process_count: which rows of the global batch are this process's.
-        threads: how many batches are prepared at once; 0 for none ahead of time.
+        threads: how many batches are prepared at once, by each worker; 0 for none ahead of time.
+        workers: processes that prepare batches; 0 for the threads of this one, which are as fast
+            on few cores: what takes time here releases the interpreter's lock.
         labels: hand on labels too, for the domains that have them.
+        size: (height, width) of a random part of the frames, one place per clip; None: all.
 
     Returns:
         Batches ``{"source": clip, "target": clip}``, each clip with ``frames`` u8[b, K, H, W, 3]
@@ -84,7 +91,7 @@ def make_batches(
         ValueError: a video too short for a clip, sizes that do not divide, flow or labels asked of
             sources that have none.
     """
-    _check_numbers(batch_size, frames, stride, temporal_flip, seed, step, process_count)
+    _check_numbers(batch_size, frames, stride, temporal_flip, seed, step, process_count, threads, workers)
     if flow is not None and use_given_flow:
         raise ValueError("flow is either estimated or given by the data, not both")
     if use_given_flow and stride != 1:
@@ -97,7 +104,7 @@ def make_batches(
         if use_given_flow and "flow" not in domain.provides:
             raise ValueError(f"no flow is known for {domain.names[0]}: estimate it (flow='dis')")
         _check_lengths(domain, span, frames, stride)
-        load = LoadClip(domain, span, stride, temporal_flip, flow, use_given_flow, labels)
+        load = LoadClip(domain, span, stride, temporal_flip, flow, use_given_flow, labels, size)
         domains.append(_clips(domain, load, span, seed, tag))
     # Consecutive rows, then every P-th block: the processes' rows, one after the other, are the
     # rows of the one-process batch in its order.
@@ -108,12 +115,24 @@ def make_batches(
     )
     ahead = _PREFETCHED_BATCHES if threads else 0
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-    return Batches(iter(stream[step:].to_iter_dataset(options)))
+    batches = stream[step:].to_iter_dataset(options)
+    return Batches(iter(_in_processes(batches, workers) if workers else batches))
+
+
+def _in_processes(batches: Any, workers: int) -> Any:
+    """The same batches in the same order, prepared by ``workers`` processes."""
+    if not flags.FLAGS.is_parsed():
+        # Grain 0.2.18 reads its flags when the first worker starts, main program or not.
+        flags.FLAGS.mark_as_parsed()
+    options = grain.MultiprocessingOptions(
+        num_workers=workers, per_worker_buffer_size=_PREFETCHED_PER_WORKER
+    )
+    return batches.mp_prefetch(options)
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadClip(grain.transforms.RandomMap):
-    """Window -> clip: draws, reads, reverses, then estimates flow."""
+    """Window -> clip: draws, reads, crops, reverses, then estimates flow."""
 
     source: Source
     span: int
@@ -122,6 +141,7 @@ class LoadClip(grain.transforms.RandomMap):
     flow: HostFlow | None
     use_given_flow: bool
     labels: bool
+    size: tuple[int, int] | None
 
     def random_map(self, element: Window, rng: np.random.Generator) -> Arrays:
         """The clip a window yields under this generator."""
@@ -132,6 +152,8 @@ class LoadClip(grain.transforms.RandomMap):
             clip["labels"] = known["labels"][:: self.stride].astype(np.int32)
         if self.use_given_flow:
             clip |= {name: known[name] for name in ("flow", "forward_flow") if name in known}
+        if self.size is not None:
+            clip = crop(clip, *self.size, chance.down, chance.right)
         if chance.backwards:
             clip = reverse_time(clip)
         clip.pop("forward_flow", None)
@@ -174,6 +196,8 @@ def _check_numbers(
     seed: int,
     step: int,
     process_count: int,
+    threads: int,
+    workers: int,
 ) -> None:
     if batch_size < 1 or batch_size % process_count:
         raise ValueError(
@@ -186,6 +210,10 @@ def _check_numbers(
         raise ValueError(f"the temporal flip is a probability, not {temporal_flip}")
     if seed < 0 or step < 0:
         raise ValueError(f"seed and step must not be negative, they are {seed} and {step}")
+    if threads < 0 or workers < 0:
+        raise ValueError(
+            f"threads and workers must not be negative, they are {threads} and {workers}"
+        )
 
 
 def _check_lengths(domain: Source, span: int, frames: int, stride: int) -> None:

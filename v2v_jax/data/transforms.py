@@ -82,19 +82,37 @@ class Draw:
     Attributes:
         start: first frame.
         backwards: whether time is reversed (paper, section 3.7).
+        down, right: where a smaller crop lies, as shares of the room there is, in [0, 1).
     """
 
     start: int
     backwards: bool
+    down: float
+    right: float
 
 
 def draw(window: Window, temporal_flip: float, rng: np.random.Generator) -> Draw:
-    """Draws start and direction, always in this order and always both.
+    """Draws start, direction and place, always in this order and always all.
 
-    A run with another flip probability therefore sees the same starts.
+    A run with another flip probability or crop therefore sees the same starts.
     """
     start = int(rng.integers(window.first, window.stop))
-    return Draw(start, bool(rng.random() < temporal_flip))
+    return Draw(start, bool(rng.random() < temporal_flip), rng.random(), rng.random())
+
+
+def crop(clip: Arrays, height: int, width: int, down: float, right: float) -> Arrays:
+    """The same part of every frame, label map and flow field of a clip.
+
+    Args:
+        clip: arrays [T, H, W, ...], all of one H and W, at least ``height`` and ``width``.
+        height, width: of the part.
+        down, right: its place as a share of the room there is, in [0, 1).
+    """
+    rows, columns = clip["frames"].shape[1:3]
+    top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
+    return {
+        name: array[:, top : top + height, left : left + width] for name, array in clip.items()
+    }
 
 
 def reverse_time(clip: Arrays) -> Arrays:

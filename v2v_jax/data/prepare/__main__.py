@@ -12,11 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from v2v_jax.data import cityscapes, class_maps, viper
-from v2v_jax.data.prepare import engine, finish, frames, summary
+from v2v_jax.data import cityscapes, class_maps, recyclegan, viper
+from v2v_jax.data.prepare import engine, films, finish, frames, summary, triplets
 from v2v_jax.data.prepare.progress import say
 from v2v_jax.data.prepare.work import Job
-from v2v_jax.data.raw import Found
 from v2v_jax.data.resample import FITS, Resampler
 
 
@@ -40,9 +39,8 @@ def prepare(args: argparse.Namespace) -> None:
     """Looks, then works, then publishes."""
     out = pathlib.Path(args.out)
     say(f"looking through {args.raw}")
-    job, found = KINDS[args.kind](args)
-    if found is not None:
-        print(summary.found(found), flush=True)
+    job = KINDS[args.kind][0](args)
+    print(summary.found(job), flush=True)
     if args.dry_run:
         print(summary.skips(job.skipped))
         have = sum(engine.finished(s, engine.work_folder_name(out)) is not None for s in job.shards)
@@ -66,7 +64,7 @@ def prepare(args: argparse.Namespace) -> None:
     say(f"{out} is ready; data.source={out}, or {out}@SPLIT for another split than train")
 
 
-def _viper(args: argparse.Namespace) -> tuple[Job, Found]:
+def _viper(args: argparse.Namespace) -> Job:
     found = viper.find(
         args.raw,
         split_rule=args.split_rule,
@@ -75,10 +73,10 @@ def _viper(args: argparse.Namespace) -> tuple[Job, Found]:
         partial=args.partial,
         class_map=_class_map(args, "viper"),
     )
-    return frames.job(found, _resampler(args), args.frames_per_shard, one_size=True), found
+    return frames.job(found, _resampler(args), args.frames_per_shard, one_size=True)
 
 
-def _cityscapes(args: argparse.Namespace) -> tuple[Job, Found]:
+def _cityscapes(args: argparse.Namespace) -> Job:
     found = cityscapes.find(
         args.raw,
         splits=args.splits,
@@ -87,13 +85,25 @@ def _cityscapes(args: argparse.Namespace) -> tuple[Job, Found]:
         partial=args.partial,
         class_map=_class_map(args, "cityscapes"),
     )
-    return frames.job(found, _resampler(args), args.frames_per_shard, one_size=True), found
+    return frames.job(found, _resampler(args), args.frames_per_shard, one_size=True)
 
 
-KINDS: dict[str, Callable[[argparse.Namespace], tuple[Job, Found | None]]] = {
-    "viper": _viper,
-    "cityscapes": _cityscapes,
+def _recyclegan(args: argparse.Namespace) -> Job:
+    found = recyclegan.find(args.raw, splits=args.splits)
+    return triplets.job(found, _resampler(args), args.frames_per_shard)
+
+
+def _videos(args: argparse.Namespace) -> Job:
+    return films.job(args.raw, _resampler(args))
+
+
+KINDS: dict[str, tuple[Callable[[argparse.Namespace], Job], str]] = {
+    "viper": (_viper, "squeeze"),
+    "cityscapes": (_cityscapes, "squeeze"),
+    "recyclegan": (_recyclegan, "squeeze"),
+    "videos": (_videos, "crop"),
 }
+"""What makes the work of each, and how frames get to their size by default."""
 
 
 def _resampler(args: argparse.Namespace) -> Resampler:
@@ -114,9 +124,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the flags; a mistake is one line and exit code 1."""
     parser = _Parser(prog="python -m v2v_jax.data.prepare", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar=f"{{{','.join(KINDS)}}}")
-    for kind, fit in {"viper": "squeeze", "cityscapes": "squeeze"}.items():
+    for kind, (_, fit) in KINDS.items():
         sub = kinds.add_parser(kind, prog=f"{parser.prog} {kind}")
         _add_common(sub, fit)
+        if kind != "videos":
+            sub.add_argument("--splits", type=_words, default=(), help="only these: train,val")
         if kind in ("viper", "cityscapes"):
             _add_labelled(sub, kind)
     return parser.parse_args(argv)
@@ -127,7 +139,6 @@ def _add_common(sub: argparse.ArgumentParser, fit: str) -> None:
     sub.add_argument("--out", required=True, help="the data set's folder, made anew")
     sub.add_argument("--size", type=_size, default=(256, 512), help="height,width; 256,512")
     sub.add_argument("--fit", choices=FITS, default=fit, help=f"how it gets there; {fit}")
-    sub.add_argument("--splits", type=_words, default=(), help="only these, with commas between")
     sub.add_argument("--dry_run", action="store_true", help="look and count, write nothing")
     sub.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="threads")
     sub.add_argument("--frames_per_shard", type=_positive, default=256, help="frames per file")

@@ -115,8 +115,9 @@ def job(found: Found, resampler: Resampler, frames_per_shard: int, *, one_size: 
         "class_map": None if class_map is None else dataclasses.asdict(class_map),
     }
     shards = shards_of(_units(found, work), frames_per_shard, settings)
+    counts = {split: found.count(split) for split in found.splits}
     size = (resampler.height, resampler.width)
-    return Job(found.kind, *size, optional, about, list(shards), found.skipped)
+    return Job(found.kind, *size, optional, about, list(shards), found.skipped, counts)
 
 
 def _units(found: Found, work: FrameWork) -> Iterator[Unit]:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from v2v_jax.data.raw import Found, Skip
+from v2v_jax.data.prepare.work import Job
+from v2v_jax.data.raw import Skip
 
 _COLUMNS = ("clips", "frames", "labels", "forward", "backward")
 _SHOWN = 5
@@ -22,9 +23,9 @@ def table(counts: dict[str, dict[str, int]]) -> str:
     return "\n".join(lines)
 
 
-def found(what: Found) -> str:
+def found(job: Job) -> str:
     """What a download holds."""
-    return table({split: what.count(split) for split in what.splits})
+    return table(job.counts)
 
 
 def skips(skipped: Iterable[Skip]) -> str:

@@ -65,6 +65,7 @@ class Job:
         about: noted in the metadata: where the labels' meaning and the settings are kept.
         shards: in order.
         skipped: known before anything is read.
+        counts: per split, what of which kind was found.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class Job:
     about: dict[str, Any]
     shards: list[Shard]
     skipped: list[Skip]
+    counts: dict[str, dict[str, int]]
 
     @property
     def key(self) -> str:

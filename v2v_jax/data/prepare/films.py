@@ -1,0 +1,80 @@
+"""Plain videos and folders of frames: one shard per video, since frames come in their order."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from v2v_jax.data import record_format
+from v2v_jax.data.frame_folder import list_frames
+from v2v_jax.data.prepare.work import Job, Outcome, Shard, Task, digest
+from v2v_jax.data.raw import Skip
+from v2v_jax.data.resample import Resampler
+from v2v_jax.data.video import list_inputs, open_video
+
+
+def job(pattern: str, resampler: Resampler) -> Job:
+    """All the work for the videos a pattern stands for; see `video.list_inputs`.
+
+    A video that cannot be read to its end is skipped whole: what a decoder shows of a damaged one
+    before it gives up is not to be trusted.
+
+    Raises:
+        FileNotFoundError, ValueError: nothing matches.
+    """
+    paths = list_inputs(pattern)
+    names = _names(paths)
+    shards, skipped = [], []
+    for name, path in zip(names, paths, strict=True):
+        try:
+            with open_video(path) as reader:
+                frames = reader.frames_estimate or 1
+        except (ValueError, OSError) as error:
+            skipped.append(Skip(name, _reason(error, path)))
+            continue
+        key = digest(
+            [record_format.VERSION, "videos", dataclasses.astuple(resampler), name, _stamp(path)]
+        )
+        tasks = functools.partial(_tasks, resampler, name, path)
+        shards.append(Shard("train", key, frames, tasks))
+    about = {"fit": resampler.fit, "raw_size": None, "class_map": None}
+    counts = {"train": {"clips": len(shards), "frames": sum(shard.frames for shard in shards)}}
+    size = (resampler.height, resampler.width)
+    return Job("videos", *size, [], about, shards, skipped, counts)
+
+
+def _tasks(resampler: Resampler, name: str, path: pathlib.Path) -> Iterable[Task]:
+    try:
+        with open_video(path) as reader:
+            for number, frame in enumerate(reader):
+                yield functools.partial(_record, resampler, name, number, frame)
+    except (ValueError, OSError) as error:
+        skip = Skip(name, _reason(error, path))
+        yield lambda: [Outcome(name, 0, skipped=(skip,), void=True)]
+
+
+def _record(resampler: Resampler, name: str, number: int, frame: np.ndarray) -> list[Outcome]:
+    coded = {"image": record_format.encode_image(resampler.image(frame))}
+    return [Outcome(name, number, record_format.example(name, number, coded))]
+
+
+def _names(paths: list[pathlib.Path]) -> list[str]:
+    """File names, with as many folders in front as it takes to tell them apart."""
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def _stamp(path: pathlib.Path) -> list:
+    files = list_frames(path) if path.is_dir() else [path]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def _reason(error: Exception, path: pathlib.Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
