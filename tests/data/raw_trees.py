@@ -123,6 +123,13 @@ def write_tree(files: Files, root: pathlib.Path) -> pathlib.Path:
     return root
 
 
+def write_zip(files: Files, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
 def write_zips(files: Files, root: pathlib.Path, parts: int = 1) -> pathlib.Path:
     """One or more zips per kind, every other member stored, the rest deflated."""
     root.mkdir(parents=True, exist_ok=True)
