@@ -88,6 +88,50 @@ def test_resuming_at_a_step_is_going_on(threads):
             assert_equal(a, b)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_worker_processes_prepare_the_same_batches(workers):
+    """Also from the middle of the stream, and as one process of two."""
+    world = World("game", "train", 3, 16, 32, clips=2, length=6)
+    sources = {"first": SyntheticSource(world), "second": SyntheticSource(world)}
+    settings = {"batch_size": 2, "step": 3, "process_index": 1, "process_count": 2, **sources}
+    for a, b in zip(take(3, **settings), take(3, workers=workers, **settings), strict=True):
+        assert_equal(a, b)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed(Numbered):
+    """Pixels tell their row and column, labels and flow too."""
+
+    def read(self, index: int, start: int, count: int) -> Arrays:
+        place = np.moveaxis(np.mgrid[:6, :9], 0, -1)[None].repeat(count, 0)
+        frames = np.concatenate([place, place[..., :1]], axis=-1).astype(np.uint8)
+        flow = place[1:].astype(np.float32)
+        return {"frames": frames, "labels": frames[..., 0], "flow": flow, "forward_flow": flow}
+
+
+def test_a_clip_is_cropped_at_one_place():
+    domain = Placed(0, [8, 8])
+    both = {"first": domain, "second": domain, "use_given_flow": True, "labels": True}
+    batches = take(40, size=(4, 6), **both)
+    corners = set()
+    for batch in batches:
+        clip = batch["source"]
+        assert clip["frames"].shape == (4, 3, 4, 6, 3)
+        for row in range(4):
+            top, left, _ = clip["frames"][row, 0, 0, 0]
+            wanted = np.moveaxis(np.mgrid[top : top + 4, left : left + 6], 0, -1)
+            np.testing.assert_array_equal(clip["frames"][row, ..., :2], wanted[None].repeat(3, 0))
+            np.testing.assert_array_equal(clip["flow"][row], wanted[None].repeat(2, 0))
+            np.testing.assert_array_equal(clip["labels"][row, 0], wanted[..., 0])
+            corners.add((top, left))
+    assert corners == {(top, left) for top in range(3) for left in range(4)}
+    # The crop does not move the clips in time.
+    for a, b in zip(take(40), take(40, size=(1, 2)), strict=True):
+        np.testing.assert_array_equal(a["source"]["frames"][:, :, :1, :2], b["source"]["frames"])
+    with pytest.raises(ValueError, match="part of 8x6 was asked of frames of 6x9"):
+        take(1, size=(8, 6), **both)
+
+
 def test_another_seed_gives_another_stream_and_the_domains_are_unglued():
     one, other = take(20), take(20, seed=2)
     assert any((a["source"]["frames"] != b["source"]["frames"]).any()
@@ -213,6 +257,7 @@ NOTHING = dataclasses.replace(SOURCE, provides=frozenset())
         ({"labels": True, "first": NOTHING, "second": NOTHING}, "neither domain has any"),
         ({"temporal_flip": 1.5}, "probability"),
         ({"seed": -1}, "must not be negative"),
+        ({"workers": -1}, "must not be negative"),
         ({"frames": 0}, "at least 1"),
     ],
 )

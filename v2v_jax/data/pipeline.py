@@ -91,7 +91,9 @@ def make_batches(
         ValueError: a video too short for a clip, sizes that do not divide, flow or labels asked of
             sources that have none.
     """
-    _check_numbers(batch_size, frames, stride, temporal_flip, seed, step, process_count, threads, workers)
+    _check_numbers(
+        batch_size, frames, stride, temporal_flip, seed, step, process_count, threads, workers
+    )
     if flow is not None and use_given_flow:
         raise ValueError("flow is either estimated or given by the data, not both")
     if use_given_flow and stride != 1:

@@ -107,12 +107,18 @@ def crop(clip: Arrays, height: int, width: int, down: float, right: float) -> Ar
         clip: arrays [T, H, W, ...], all of one H and W, at least ``height`` and ``width``.
         height, width: of the part.
         down, right: its place as a share of the room there is, in [0, 1).
+
+    Raises:
+        ValueError: the part is larger than the frames.
     """
     rows, columns = clip["frames"].shape[1:3]
+    if height > rows or width > columns:
+        raise ValueError(
+            f"a part of {height}x{width} was asked of frames of {rows}x{columns}: prepare larger "
+            "frames, or train at a smaller size"
+        )
     top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
-    return {
-        name: array[:, top : top + height, left : left + width] for name, array in clip.items()
-    }
+    return {name: array[:, top : top + height, left : left + width] for name, array in clip.items()}
 
 
 def reverse_time(clip: Arrays) -> Arrays:
