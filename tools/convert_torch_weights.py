@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from flownet2_port import params_from_torch
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
@@ -29,9 +28,17 @@ from v2v_jax.data.atomic import Partial
 from v2v_jax.weights import KINDS, StateDict, from_torch, load_state_dict
 from v2v_jax.weights.converted import metadata
 
+
+def _flownet2(kind: str, state: StateDict) -> dict[str, Any]:
+    # Here, because it brings JAX along, which takes seconds.
+    from flownet2_port import params_from_torch
+
+    return params_from_torch(state, kind)
+
+
 _FLOWNET2 = ("flownet2", "flownet2_c", "flownet2_s", "flownet2_sd")
 CONVERTERS: dict[str, Callable[[StateDict], dict[str, Any]]] = {
-    **{kind: functools.partial(params_from_torch, net=kind) for kind in _FLOWNET2},
+    **{kind: functools.partial(_flownet2, kind) for kind in _FLOWNET2},
     **{kind: functools.partial(from_torch, kind) for kind in KINDS},
 }
 """Kind -> strict conversion to a parameter tree; a new network is one name map in `KINDS`."""

@@ -63,15 +63,3 @@ def test_torch_file_without_torch_names_the_extra(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"")
     with pytest.raises(ImportError, match=r"pip install 'v2v_jax\[convert\]'"):
         read_state_dict(tmp_path / "w.pth")
-
-
-def test_torch_file(tmp_path):
-    torch = pytest.importorskip("torch")
-    state = {name: torch.from_numpy(value) for name, value in STATE.items()}
-    torch.save(state, tmp_path / "plain.pth")
-    np.testing.assert_equal(read_state_dict(tmp_path / "plain.pth"), STATE)
-    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "nested.pt")
-    np.testing.assert_equal(read_state_dict(tmp_path / "nested.pt"), STATE)
-    torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match="holds no state dict"):
-        read_state_dict(tmp_path / "list.pth")
