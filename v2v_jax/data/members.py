@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 
 _STORED, _DEFLATED = 0, 8
+_UTF8 = 0x800
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Packed:
     wait for each other and a member crosses to another process.
     """
 
+    name: str
     offset: int
     bytes: int
     method: int
@@ -73,12 +75,16 @@ class Packed:
     def read(self, member: Member) -> bytes:
         """The unpacked content, its length and CRC-32 compared with the zip's directory."""
         with member.file.open("rb") as file:
-            file.seek(self.offset)
+            inside = 0 <= self.offset <= os.fstat(file.fileno()).st_size - self.bytes
+            file.seek(self.offset if inside else 0)
             header = file.read(30)
-            if len(header) < 30 or header[:4] != b"PK\3\4":
+            if not inside or len(header) < 30 or header[:4] != b"PK\3\4":
                 raise ValueError(f"{member.where}: the zip is damaged here; download it again")
-            name, extra = struct.unpack("<HH", header[26:30])
-            file.seek(name + extra, os.SEEK_CUR)
+            flags, length, extra = struct.unpack("<6xH18xHH", header)
+            name = file.read(length).decode("utf-8" if flags & _UTF8 else "cp437", "replace")
+            if name != self.name:
+                raise ValueError(f"{member.where}: called {name!r} inside the zip; it is damaged")
+            file.seek(extra, os.SEEK_CUR)
             data = file.read(self.bytes)
         try:
             if self.method == _DEFLATED:
@@ -145,5 +151,7 @@ def _zip_members(file: pathlib.Path, folder: str) -> Iterator[Member]:
                 f"{file}: {entry.filename} is encrypted or packed in an unusual way; unpack this "
                 "zip next to it and move it away"
             )
-        packed = Packed(entry.header_offset, entry.compress_size, entry.compress_type)
+        packed = Packed(
+            entry.orig_filename, entry.header_offset, entry.compress_size, entry.compress_type
+        )
         yield Member(folder + entry.filename, file, entry.file_size, entry.CRC, packed)

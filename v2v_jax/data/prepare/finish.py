@@ -40,9 +40,11 @@ def publish(job: Job, done: list[Done], work: pathlib.Path, out: pathlib.Path) -
     for entry in done:
         if entry.file is not None:
             shards[entry.split].append(entry)
-    skipped = [*job.skipped, *(skip for entry in done for skip in entry.skipped)]
+    unusable = [skip for entry in done for skip in entry.skipped]
+    skipped = [*job.skipped, *unusable]
     if not shards:
-        why = f", the first because: {skipped[0].what}: {skipped[0].why}" if skipped else ""
+        first = (unusable or skipped or [None])[0]
+        why = f", first {first.what}: {first.why}" if first else ""
         raise ValueError(f"not one frame of {job.kind} could be used{why}")
     index = {split: clip_index(entries) for split, entries in shards.items()}
     summary = {"key": job.key, "splits": _counts(index), "skipped": [_pair(s) for s in skipped]}
