@@ -15,11 +15,13 @@ def get_config() -> Any:
     config.seed = 0
 
     config.data = ConfigDict()
-    # "videos": two globs of video files or frame folders; "synthetic": the built-in world.
+    # "videos": two globs of video files or frame folders; "records": what v2v_jax.data.prepare
+    # wrote (VIPER, Cityscapes, ...); "synthetic": the built-in world.
     config.data.kind = "videos"
-    config.data.source = ""  # videos: a glob; synthetic: "game"
-    config.data.target = ""  # videos: a glob; synthetic: "street"
+    config.data.source = ""  # videos: a glob; records: a folder[@split]; synthetic: "game"
+    config.data.target = ""  # videos: a glob; records: a folder[@split]; synthetic: "street"
     config.data.size = (256, 512)  # height, width; both divisible by 4
+    config.data.load_size = ()  # height, width to crop data.size from, at random; (): no crop
     config.data.batch_size = 1  # clips of each domain, over all devices and processes
     config.data.frames = 3  # K, consecutive frames trained on (section 3.5)
     config.data.stride = 1  # frames from one to the next
@@ -28,6 +30,7 @@ def get_config() -> Any:
     config.data.clips = 64  # synthetic: clips per domain
     config.data.length = 90  # synthetic: frames per clip
     config.data.threads = 2  # readers of the input pipeline
+    config.data.workers = 0  # processes that read; 0: the threads of this one
 
     config.image = ConfigDict()  # the image generator I (appendix A.1)
     config.image.features = 64
@@ -44,14 +47,20 @@ def get_config() -> Any:
     config.discriminator.layers = 3  # 3 judges 70x70 pixels
 
     config.content = ConfigDict()  # feature extractor of eq. 6
-    config.content.net = "vgg16"
+    config.content.net = "vgg16"  # or "vgg19"
     config.content.tap = "relu5_3"
-    config.content.weights = ""  # a file of torchvision's VGG-16, or the literal "random"
+    # A file of torchvision's weights (tools/convert_torch_weights.py), or the literal "random".
+    config.content.weights = ""
     config.content.features = 64  # narrower only with "random"
 
     config.flow = ConfigDict()
-    config.flow.kind = "dis"  # "dis" (OpenCV, on the host), "given" (the data's own), "zero"
-    config.flow.scale = 1.0  # dis: estimate on frames enlarged by this
+    # "dis" (OpenCV, on the host), "given" (the data's own), "zero"; in the graph, with weights:
+    # "raft_small", "raft_large".
+    config.flow.kind = "dis"
+    # A published file (tools/convert_torch_weights.py), or the literal "random".
+    config.flow.weights = ""
+    config.flow.missing = ""  # given: "dis" estimates the direction that the data lack
+    config.flow.scale = 1.0  # dis, raft: estimate on frames enlarged by this
     config.flow.preset = "medium"  # dis: "ultrafast", "fast" or "medium"
 
     config.weights = ConfigDict()  # eq. 8; 0 removes the term from the program
@@ -85,8 +94,10 @@ def get_config() -> Any:
     config.nonfinite_limit = 20  # stop after so many non-finite steps in a row
 
     config.evaluate = ConfigDict()
-    config.evaluate.source = ""  # videos: held-out glob; empty: data.source
-    config.evaluate.target = ""  # videos: real frames for comparison; empty: data.target
+    # videos: a held-out glob, empty: the training videos; records: a folder[@split], empty: the
+    # training folder's test split.
+    config.evaluate.source = ""
+    config.evaluate.target = ""
     config.evaluate.clips = 4
     config.evaluate.frames = 64  # per clip; smearing hides in short ones
     config.evaluate.probes = True  # synthetic: train the segmenter and the domain classifier

@@ -20,7 +20,7 @@ class Numbered:
 
     domain: int
     lengths: list[int]
-    provides: frozenset[str] = frozenset({"flow", "labels"})
+    provides: frozenset[str] = frozenset({"flow", "forward_flow", "labels"})
 
     @property
     def names(self) -> list[str]:
@@ -37,12 +37,8 @@ class Numbered:
         frames[..., 2] = numbers[:, None, None]
         flow = np.zeros((count - 1, 2, 4, 2), np.float32)
         flow[..., 0] = numbers[1:, None, None]
-        return {
-            "frames": frames,
-            "flow": flow,
-            "forward_flow": flow + 0.5,
-            "labels": frames[..., 2],
-        }
+        known = {"flow": flow, "forward_flow": flow + 0.5, "labels": frames[..., 2]}
+        return {"frames": frames} | {name: known[name] for name in self.provides}
 
 
 SOURCE, TARGET = Numbered(0, [9, 30, 5]), Numbered(1, [12, 4, 4, 8])
@@ -219,6 +215,36 @@ def test_flow_is_estimated_after_the_flip_for_every_pair():
             assert (np.abs(np.diff(numbers, axis=1)) == 2).all()
 
 
+def test_the_direction_the_data_lack_is_estimated():
+    """VIPER knows the flow to the next frame only: exact for clips played backwards."""
+    directions = set()
+    for batch in take(20, first=FORTH, use_given_flow=True, flow=difference):
+        for clip, flow in zip(*(batch["source"][k] for k in ("frames", "flow")), strict=True):
+            numbers = clip[:, 0, 0, 2].astype(np.float32)
+            backwards = numbers[0] > numbers[1]
+            directions.add(backwards)
+            wanted = numbers[:-1] + 0.5 if backwards else numbers[1:]
+            np.testing.assert_array_equal(flow[:, 0, 0, 0], wanted)
+    assert directions == {True, False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Patchy(Numbered):
+    """The left half of every flow is unknown."""
+
+    def read(self, index: int, start: int, count: int) -> Arrays:
+        known = super().read(index, start, count)
+        valid = np.arange(4)[None, None] >= 2
+        valid = np.broadcast_to(valid, known["flow"].shape[:3])
+        return known | {"flow_valid": valid, "forward_flow_valid": valid}
+
+
+def test_unknown_flow_points_out_of_the_frame():
+    for batch in take(4, first=Patchy(0, [9, 30]), use_given_flow=True):
+        flow = batch["source"]["flow"]
+        assert (flow[..., :2, :] >= 1e5).all() and (np.abs(flow[..., 2:, :]) < 100).all()
+
+
 def test_the_synthetic_world_goes_through_with_its_flow():
     worlds = [World(d, height=16, width=32, clips=2, length=5) for d in ("game", "street")]
     source, target = map(SyntheticSource, worlds)
@@ -242,6 +268,8 @@ def test_closing_stops_the_threads():
 
 
 NOTHING = dataclasses.replace(SOURCE, provides=frozenset())
+FORTH = dataclasses.replace(SOURCE, provides=frozenset({"forward_flow"}))
+BACK = dataclasses.replace(SOURCE, provides=frozenset({"flow"}))
 
 
 @pytest.mark.parametrize(
@@ -251,9 +279,10 @@ NOTHING = dataclasses.replace(SOURCE, provides=frozenset())
         ({"frames": 6}, r"video 2: only 5 frames, but a clip needs K = 6 frames: leave it out"),
         ({"frames": 5, "stride": 2}, r"video 2: only 5 frames, .* at stride 2, that is 9"),
         ({"frames": 31}, r"video 0: only 9 frames \(and 2 more videos\)"),
-        ({"use_given_flow": True, "flow": difference}, "not both"),
         ({"use_given_flow": True, "stride": 2}, "needs stride 1"),
-        ({"use_given_flow": True, "first": NOTHING}, "no flow is known for video 0"),
+        ({"use_given_flow": True, "first": NOTHING}, "no backward flow is known for video 0"),
+        ({"use_given_flow": True, "first": FORTH}, "no backward flow .* temporal flip of 1"),
+        ({"use_given_flow": True, "first": BACK}, "no forward flow .* temporal flip of 0"),
         ({"labels": True, "first": NOTHING, "second": NOTHING}, "neither domain has any"),
         ({"temporal_flip": 1.5}, "probability"),
         ({"seed": -1}, "must not be negative"),

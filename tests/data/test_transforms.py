@@ -122,7 +122,6 @@ def test_reversal_is_exact_on_an_accelerating_pattern():
         np.testing.assert_array_equal(flipped["frames"][t - 1][:, columns], flipped["frames"][t])
 
 
-def test_one_flow_direction_alone_cannot_be_reversed():
-    frames, flow = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((1, 4, 4, 2), np.float32)
-    with pytest.raises(ValueError, match="only if both directions are known"):
-        reverse_time({"frames": frames, "flow": flow})
+def test_one_flow_direction_alone_becomes_the_other():
+    frames, flow = np.zeros((2, 4, 4, 3), np.uint8), np.ones((1, 4, 4, 2), np.float32)
+    assert set(reverse_time({"frames": frames, "flow": flow})) == {"frames", "forward_flow"}

@@ -12,6 +12,7 @@ import jax
 from v2v_jax.build.choice import Config, choice
 from v2v_jax.build.networks import host_flow
 from v2v_jax.data import pipeline
+from v2v_jax.data.records import RecordSource
 from v2v_jax.data.sources import Source, SyntheticSource, VideoSource
 from v2v_jax.data.synthetic import World
 from v2v_jax.types import Batch
@@ -19,7 +20,7 @@ from v2v_jax.types import Batch
 
 def source(config: Config, domain: str, workdir: Path) -> Source:
     """The training videos of ``domain``, "source" or "target"."""
-    height, width = config.data.size
+    height, width = load_size(config)
 
     def videos() -> Source:
         pattern = config.data[domain]
@@ -33,12 +34,46 @@ def source(config: Config, domain: str, workdir: Path) -> Source:
     def synthetic() -> Source:
         return SyntheticSource(world(config, config.data[domain], "train"))
 
-    return choice(config.data, "kind", {"videos": videos, "synthetic": synthetic})()
+    def records() -> Source:
+        return _records(config, domain)
+
+    kinds = {"videos": videos, "records": records, "synthetic": synthetic}
+    return choice(config.data, "kind", kinds)()
+
+
+def load_size(config: Config) -> tuple[int, int]:
+    """Height and width of what is read; ``data.size`` is what is trained on, a part of it."""
+    size = tuple(config.data.load_size) or tuple(config.data.size)
+    if len(size) != 2 or any(a < b for a, b in zip(size, config.data.size, strict=True)):
+        raise ValueError(
+            f"config.data.load_size: {size} must be height,width of at least data.size "
+            f"{tuple(config.data.size)}, or empty for the same"
+        )
+    return size
+
+
+def _records(config: Config, domain: str) -> Source:
+    folder, wanted = config.data[domain], load_size(config)
+    if not folder:
+        raise ValueError(
+            f"config.data.{domain} is empty: give a folder that `python -m v2v_jax.data.prepare` "
+            "wrote, with @split behind it for another split than train"
+        )
+    has = RecordSource(folder)
+    if has.size != wanted:
+        raise ValueError(
+            f"{folder}: frames of {has.size[0]}x{has.size[1]}, but {wanted[0]}x{wanted[1]} is "
+            f"asked for: set --config.data.load_size={has.size[0]},{has.size[1]} to crop from "
+            "them, or prepare the data set at that size"
+        )
+    # What is not needed costs its decoding: frames alone are four times cheaper.
+    needed = {"flow", "forward_flow"} if config.flow.kind == "given" else set()
+    return RecordSource(folder, fields=sorted(needed & has.provides))
 
 
 def world(config: Config, domain: str, split: str, clips: int = 0, length: int = 0) -> World:
     """The synthetic world of a domain; ``clips`` and ``length`` of 0 are the training ones."""
-    height, width = config.data.size
+    height, width = load_size(config) if split == "train" else config.data.size
     return World(
         domain=domain,
         split=split,
@@ -64,6 +99,8 @@ def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
         flow=host_flow(config),
         use_given_flow=config.flow.kind == "given",
         threads=config.data.threads,
+        workers=config.data.workers,
+        size=tuple(config.data.size) if config.data.load_size else None,
     )
 
 

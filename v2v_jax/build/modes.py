@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 import v2v_jax
 from v2v_jax.build.choice import Config
 from v2v_jax.build.data import batches
-from v2v_jax.build.networks import frozen, method, random_weights_note
+from v2v_jax.build.networks import abstract_frozen, frozen, method, random_weights_note
 from v2v_jax.build.resuming import warn_of_changes
 from v2v_jax.build.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.data.video import VideoWriter, list_inputs, open_video
@@ -84,14 +84,10 @@ def abstract_batch(config: Config) -> Batch:
 def description(config: Config) -> dict[str, Any]:
     """Every argument of ``training.describe.describe``; needs no data and no weights."""
     made: Any = method(config)
-    content = {}
-    if config.weights.content:
-        image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-        content = jax.eval_shape(made.content.init, jax.random.key(0), image)["params"]
     return {
         "method": made,
         "optimizers": optimizers(config, made.players),
-        "frozen": {"content": content, "flow": {}},
+        "frozen": abstract_frozen(config),
         "batch": abstract_batch(config),
     }
 

@@ -10,31 +10,39 @@ import jax.numpy as jnp
 from absl import logging
 from ml_collections import ConfigDict
 
+from v2v_jax.build import flows, pretrained
 from v2v_jax.build.choice import Config, choice
 from v2v_jax.flow.base import HostFlow
 from v2v_jax.flow.dis import Dis
-from v2v_jax.flow.zero import zero_flow
 from v2v_jax.methods.base import Method
 from v2v_jax.methods.recurrent import Recurrent, Weights
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Fusion
 from v2v_jax.nets.generator import ResnetGenerator
-from v2v_jax.nets.vgg import Vgg
+from v2v_jax.nets.vgg import Vgg, Vgg16, Vgg19
 from v2v_jax.translator import Restored
 from v2v_jax.types import Params
-from v2v_jax.weights import from_torch, read_state_dict
+from v2v_jax.weights import from_torch
 
-RANDOM = "random"
-"""The name by which random weights of a frozen network must be asked for."""
+RANDOM = pretrained.RANDOM
+
+CONTENT = {"vgg16": Vgg16, "vgg19": Vgg19}
+"""``content.net`` -> the extractor of eq. 6."""
 
 
 def random_weights_note(config: Config) -> str | None:
     """What the log, the README and the report must say aloud; None if weights are real."""
+    notes = [note for note in (_content_note(config), flows.random_note(config)) if note]
+    return "; ".join(notes) or None
+
+
+def _content_note(config: Config) -> str | None:
     if not config.weights.content or config.content.weights != RANDOM:
         return None
+    about = pretrained.PUBLISHED[config.content.net]
     return (
         "content features come from a network with RANDOM weights (content.weights='random'): "
-        "good enough to try the method, no substitute for VGG-16's published weights"
+        f"good enough to try the method, no substitute for {about.network}'s published weights"
     )
 
 
@@ -45,10 +53,8 @@ def _recurrent(config: Config) -> Recurrent:
         image=ResnetGenerator(**config.image, dtype=precision),
         fusion=Fusion(**config.fusion, dtype=precision),
         discriminator=PatchDiscriminator(**config.discriminator, dtype=precision),
-        content=Vgg(
-            config.content.tap, features=config.content.features, normalise=True, dtype=precision
-        ),
-        flow=choice(config.flow, "kind", {"zero": zero_flow, "dis": None, "given": None}),
+        content=_content(config, precision),
+        flow=flows.estimator(config, precision),
         weights=Weights(**config.weights),
         adversarial=config.adversarial,
         occlusion_alpha=config.occlusion_alpha,
@@ -59,6 +65,11 @@ def _recurrent(config: Config) -> Recurrent:
         history=config.history,
         gate=config.gate,
     )
+
+
+def _content(config: Config, dtype: Any = None) -> Vgg:
+    net = choice(config.content, "net", CONTENT)
+    return net(config.content.tap, features=config.content.features, normalise=True, dtype=dtype)
 
 
 METHODS: dict[str, Callable[[Config], Method]] = {"recurrent": _recurrent}
@@ -88,37 +99,41 @@ def frozen(config: Config) -> Params:
     """Parameters of the networks that are not trained: {"content": ..., "flow": ...}.
 
     Raises:
-        ValueError: content weights that are neither a file nor the literal "random".
+        ValueError: weights that are neither a file of that network nor the literal "random".
         FileNotFoundError: a weight file that does not exist.
     """
-    return {"content": _content_params(config), "flow": {}}
+    if note := random_weights_note(config):
+        logging.warning("%s", note)
+    return {"content": _content_params(config), "flow": flows.params(config)}
+
+
+def abstract_frozen(config: Config) -> Params:
+    """Shapes and dtypes of ``frozen``; needs no file."""
+    content = {}
+    if config.weights.content:
+        content = pretrained.abstract(_content(config), _IMAGE)
+    return {"content": content, "flow": flows.abstract_params(config)}
+
+
+_IMAGE = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
 
 
 def _content_params(config: Config) -> Params:
     if not config.weights.content:
         return {}
-    path, net = config.content.weights, _recurrent(config).content
+    path, net = config.content.weights, _content(config)
     if path == RANDOM:
-        logging.warning("%s", random_weights_note(config))
-        shape = jnp.zeros((1, 32, 32, 3))
-        # Seeded apart from the run: a resumed or repeated run meets the same features.
-        return jax.device_get(jax.jit(net.init)(jax.random.key(0), shape))["params"]
-    if not path:
-        raise ValueError(
-            "config.content.weights is empty: give a file of torchvision's VGG-16 weights "
-            "(vgg16-397923af.pth, 528 MB, from the PyTorch model zoo), or ask for random ones by "
-            "name with --config.content.weights=random"
-        )
-    if config.content.features != 64:
+        return pretrained.random(net, _IMAGE)
+    if path and config.content.features != 64:
         raise ValueError("config.content.features: published VGG weights are 64 wide")
-    params = from_torch(config.content.net, read_state_dict(path))
-    needed = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
-    return {name: params[name] for name in needed}
+    params = pretrained.load("content", config.content.net, path, from_torch)
+    return {name: params[name] for name in pretrained.abstract(net, _IMAGE)}
 
 
 def host_flow(config: Config) -> HostFlow | None:
     """The estimator that runs on the host, or None where the graph or the data bring the flow."""
-    if config.flow.kind != "dis":
+    missing = choice(config.flow, "missing", {"": False, "dis": True})
+    if config.flow.kind != "dis" and not (config.flow.kind == "given" and missing):
         return None
     return Dis(scale=config.flow.scale, preset=config.flow.preset)
 
@@ -138,4 +153,7 @@ def restore_method(config: dict[str, Any]) -> Restored:
             f"({str(error).splitlines()[0]}): use that version, or train again"
         ) from error
     # The content network is not part of translating: its weights may be long gone.
-    return Restored(made, {"flow": {}}, None if saved.flow.kind == "zero" else flow)
+    if note := flows.random_note(saved):
+        logging.warning("%s", note)
+    brought = saved.flow.kind in ("dis", "given")
+    return Restored(made, {"flow": flows.params(saved)}, flow if brought else None)

@@ -13,8 +13,10 @@ from absl import logging
 from v2v_jax.build.choice import Config
 from v2v_jax.build.data import source, world
 from v2v_jax.build.networks import restore_method
+from v2v_jax.data.records import RecordSource
 from v2v_jax.data.sources import Source, VideoSource
 from v2v_jax.data.synthetic import World
+from v2v_jax.data.transforms import Arrays
 from v2v_jax.evaluation import evaluators
 from v2v_jax.evaluation.evaluators import EvaluationClip, Judges
 from v2v_jax.evaluation.probes import (
@@ -61,10 +63,19 @@ def evaluation_clips(
         )
     length = min(length, longest)
     long = [index for index in range(len(videos)) if videos.lengths[index] >= length][:count]
-    return [
-        EvaluationClip(name=videos.names[i], frames=videos.read(i, 0, length)["frames"])
-        for i in long
-    ]
+    return [_clip(videos.names[index], videos.read(index, 0, length)) for index in long]
+
+
+def _clip(name: str, known: Arrays) -> EvaluationClip:
+    clip = EvaluationClip(name=name, frames=known["frames"])
+    if "labels" in known:
+        clip["labels"] = known["labels"]
+    # One direction alone cannot tell what is occluded: the flow to score by is then estimated.
+    if {"flow", "forward_flow"} <= known.keys():
+        clip["flow"], clip["forward"] = known["flow"], known["forward_flow"]
+        if "flow_valid" in known:
+            clip["shaded"] = ~known["flow_valid"]
+    return clip
 
 
 def _synthetic_clip(world: World, index: int) -> EvaluationClip:
@@ -81,10 +92,24 @@ def _synthetic_clip(world: World, index: int) -> EvaluationClip:
 
 def _held_out(config: Config, domain: str, workdir: Path) -> Source:
     height, width = config.data.size
+    if config.data.kind == "records":
+        return _held_out_records(config, domain)
     pattern = config.evaluate[domain] or config.data[domain]
     if not config.evaluate[domain]:
         logging.warning("config.evaluate.%s is empty: scoring on training videos", domain)
     return VideoSource(pattern, height, width, config.data.cache or workdir / "cache")
+
+
+def _held_out_records(config: Config, domain: str) -> Source:
+    """The clips of config.evaluate, else the test split of the training folder."""
+    videos = RecordSource(config.evaluate[domain] or config.data[domain], split="test")
+    if videos.size != tuple(config.data.size):
+        raise ValueError(
+            f"{videos.folder}: frames of {videos.size[0]}x{videos.size[1]}, but the run was "
+            f"trained at {config.data.size[0]}x{config.data.size[1]}: prepare the data set at that "
+            f"size and give it with --config.evaluate.{domain}"
+        )
+    return videos
 
 
 PROBE_FRAMES = 480

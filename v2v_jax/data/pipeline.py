@@ -22,6 +22,9 @@ HostFlow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _PREFETCHED_BATCHES = 4  # Grain's own default would hold 500.
 _PREFETCHED_PER_WORKER = 2
+_NOWHERE = (
+    1e5  # Pixels: an unknown flow points out of every frame, so no loss and no gate trusts it.
+)
 
 
 class Batches(Iterator[dict[str, Arrays]]):
@@ -74,7 +77,8 @@ def make_batches(
         seed: of the stream, not negative.
         step: the first batch's number.
         flow: estimates flow on the host, after the temporal flip, for every consecutive pair.
-        use_given_flow: hand on the flow the sources know, that of the flipped clip.
+        use_given_flow: hand on the flow the sources know, in the direction the clip plays; where
+            they know none, ``flow`` estimates it.  Unknown pixels point out of the frame.
         process_index, process_count: which rows of the global batch are this process's.
         threads: how many batches are prepared at once, by each worker; 0 for none ahead of time.
         workers: processes that prepare batches; 0 for the threads of this one, which are as fast
@@ -94,8 +98,6 @@ def make_batches(
     _check_numbers(
         batch_size, frames, stride, temporal_flip, seed, step, process_count, threads, workers
     )
-    if flow is not None and use_given_flow:
-        raise ValueError("flow is either estimated or given by the data, not both")
     if use_given_flow and stride != 1:
         raise ValueError(f"given flow joins neighbouring frames: it needs stride 1, not {stride}")
     if labels and not (source.provides | target.provides) & {"labels"}:
@@ -103,8 +105,8 @@ def make_batches(
     span = (frames - 1) * stride + 1
     domains = []
     for tag, domain in enumerate((source, target)):
-        if use_given_flow and "flow" not in domain.provides:
-            raise ValueError(f"no flow is known for {domain.names[0]}: estimate it (flow='dis')")
+        if use_given_flow and flow is None:
+            _check_flow(domain, temporal_flip)
         _check_lengths(domain, span, frames, stride)
         load = LoadClip(domain, span, stride, temporal_flip, flow, use_given_flow, labels, size)
         domains.append(_clips(domain, load, span, seed, tag))
@@ -153,16 +155,25 @@ class LoadClip(grain.transforms.RandomMap):
         if self.labels and "labels" in known:
             clip["labels"] = known["labels"][:: self.stride].astype(np.int32)
         if self.use_given_flow:
-            clip |= {name: known[name] for name in ("flow", "forward_flow") if name in known}
+            clip |= _given_flow(known)
         if self.size is not None:
             clip = crop(clip, *self.size, chance.down, chance.right)
         if chance.backwards:
             clip = reverse_time(clip)
         clip.pop("forward_flow", None)
-        if self.flow is not None:
+        if self.flow is not None and "flow" not in clip:
             clip["flow"] = _estimate(self.flow, clip["frames"])
         # Also takes the few frames out of the memory map.
         return {name: np.ascontiguousarray(array) for name, array in clip.items()}
+
+
+def _given_flow(known: Arrays) -> Arrays:
+    """Both directions, as far as known; pixels whose flow is invalid point out of the frame."""
+    flows = {name: known[name] for name in ("flow", "forward_flow") if name in known}
+    for name, flow in flows.items():
+        if f"{name}_valid" in known:
+            flows[name] = np.where(known[f"{name}_valid"][..., None], flow, np.float32(_NOWHERE))
+    return flows
 
 
 def _estimate(flow: HostFlow, frames: np.ndarray) -> np.ndarray:
@@ -216,6 +227,20 @@ def _check_numbers(
         raise ValueError(
             f"threads and workers must not be negative, they are {threads} and {workers}"
         )
+
+
+def _check_flow(domain: Source, temporal_flip: float) -> None:
+    """Whether every clip's flow is known in the direction it is played."""
+    needed = [
+        (temporal_flip < 1, "flow", "backward", 1),
+        (temporal_flip > 0, "forward_flow", "forward", 0),
+    ]
+    for asked, name, word, other in needed:
+        if asked and name not in domain.provides:
+            raise ValueError(
+                f"no {word} flow is known for {domain.names[0]}: estimate what is missing "
+                f"(flow.missing='dis'), or try a temporal flip of {other}"
+            )
 
 
 def _check_lengths(domain: Source, span: int, frames: int, stride: int) -> None:

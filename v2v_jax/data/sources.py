@@ -30,7 +30,7 @@ class Source(Protocol):
 
     @property
     def provides(self) -> frozenset[str]:
-        """Which of ``flow`` and ``labels`` `read` hands on besides the frames."""
+        """Which of ``flow``, ``forward_flow`` and ``labels`` `read` hands on besides the frames."""
         ...
 
     def __len__(self) -> int:
@@ -42,7 +42,9 @@ class Source(Protocol):
 
         Returns:
             ``frames`` u8[count, H, W, 3] and, where known, ``labels`` [count, H, W] (Cityscapes
-            train ids), ``flow`` (backward) and ``forward_flow`` f32[count-1, H, W, 2] in pixels.
+            train ids), ``flow`` (backward) and ``forward_flow`` f32[count-1, H, W, 2] in pixels;
+            where not every flow is known, ``flow_valid`` and ``forward_flow_valid``
+            bool[count-1, H, W] say which are.
         """
         ...
 
@@ -91,7 +93,7 @@ class VideoSource:
 class SyntheticSource:
     """Clips of the synthetic world, with exact flow and labels."""
 
-    provides: frozenset[str] = frozenset({"flow", "labels"})
+    provides: frozenset[str] = frozenset({"flow", "forward_flow", "labels"})
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -124,19 +124,12 @@ def crop(clip: Arrays, height: int, width: int, down: float, right: float) -> Ar
 def reverse_time(clip: Arrays) -> Arrays:
     """Plays a clip backwards, exactly.
 
-    The backward flow of the reversed clip is the forward flow of the original in reversed order.
+    The backward flow of the reversed clip is the forward flow of the original in reversed order,
+    so a clip with one direction alone comes out with the other.
 
     Args:
         clip: ``frames`` u8[T, H, W, 3] and, where known, ``labels`` [T, H, W], ``flow`` (backward)
-            and ``forward_flow``, both f32[T-1, H, W, 2] and only together.
-
-    Raises:
-        ValueError: one flow direction without the other; the reversed clip's cannot be known.
+            and ``forward_flow``, both f32[T-1, H, W, 2].
     """
-    if ("flow" in clip) != ("forward_flow" in clip):
-        raise ValueError(
-            "a clip with given flow can be reversed only if both directions are known: "
-            "set the temporal flip to 0 or let the flow be estimated"
-        )
     names: dict[str, Any] = {"flow": "forward_flow", "forward_flow": "flow"}
     return {names.get(name, name): array[::-1] for name, array in clip.items()}
