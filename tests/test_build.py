@@ -70,6 +70,7 @@ def test_a_method_that_cannot_be_built_is_one_clear_error(changes, hints):
 )
 def test_content_weights_must_be_had_or_random_by_name(tmp_path, weights, changes, kind, hint):
     (tmp_path / "broken.npz").write_bytes(b"no zip file")
+    (tmp_path / "vgg.txt").write_text("weights, honestly")
     path = str(tmp_path / weights) if weights else ""
     with pytest.raises(kind) as error:
         build.frozen(tiny(**{"content.weights": path, **changes}))

@@ -14,7 +14,7 @@ from v2v_jax.training.checkpoints import load_player
 MAY_DIFFER = frozenset({
     "steps", "log_every", "picture_every", "checkpoint_every", "evaluate_every", "evaluate", "keep",
     "nonfinite_limit", "data.source", "data.target", "data.cache", "data.threads", "data.workers",
-    "content.weights",
+    "content.weights", "flow.weights",
 })  # fmt: skip
 """Fields, or whole groups, that change neither the networks nor what a step computes: how long,
 how often, and where things lie."""

@@ -1,0 +1,110 @@
+"""Parameters of networks that are not trained: from a published file, or random by name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+
+from v2v_jax.types import Params
+from v2v_jax.weights import StateDict, load_state_dict
+
+RANDOM = "random"
+"""The name by which random weights of a frozen network must be asked for."""
+
+
+class Published(NamedTuple):
+    """Where a network's weights come from."""
+
+    network: str
+    file: str
+    size: str
+    origin: str
+
+
+PUBLISHED = {
+    "vgg16": Published("VGG-16", "vgg16-397923af.pth", "528 MB", "torchvision's model zoo"),
+    "vgg19": Published("VGG-19", "vgg19-dcbb9e9d.pth", "548 MB", "torchvision's model zoo"),
+    "flownet2": Published(
+        "FlowNet2",
+        "FlowNet2_checkpoint.pth.tar",
+        "620 MB, for research only",
+        "the Google Drive link in the README of github.com/NVIDIA/flownet2-pytorch",
+    ),
+    "raft_small": Published(
+        "RAFT-small",
+        "raft-small.pth",
+        "4 MB",
+        "models.zip, which download_models.sh of github.com/princeton-vl/RAFT fetches",
+    ),
+    "raft_large": Published(
+        "RAFT",
+        "raft-things.pth",
+        "21 MB",
+        "models.zip, which download_models.sh of github.com/princeton-vl/RAFT fetches",
+    ),
+}
+"""Kind of `weights.KINDS`, or of FlowNet2 -> its published file."""
+
+
+def load(group: str, kind: str, path: str, convert: Callable[[str, StateDict], Params]) -> Params:
+    """The parameters in a published or converted file; the same arrays if asked for again.
+
+    Args:
+        group: of the config, "flow" or "content", for the message.
+        kind: a key of ``PUBLISHED``.
+        path: the group's ``weights``.
+        convert: (kind, state dict) -> parameters; must refuse what is no ``kind``.
+
+    Raises:
+        ValueError: an empty path; a file that is damaged, or of another network.
+        FileNotFoundError: no such file.  Both say where the published one comes from.
+    """
+    if not path:
+        raise ValueError(f"config.{group}.weights is empty: {how_to_get(group, kind, path)}")
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: no such file of weights: {how_to_get(group, kind, path)}")
+    about = Path(path).stat()
+    return _loaded(kind, path, convert, (about.st_mtime_ns, about.st_size, about.st_ino))
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(kind: str, path: str, convert: Any, version: tuple[int, ...]) -> Params:
+    """Evaluation inside training shares its parameters with it."""
+    try:
+        return convert(kind, load_state_dict(path, kind))
+    except ValueError as error:
+        if str(error).startswith(path):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+
+
+def how_to_get(group: str, kind: str, path: str) -> str:
+    """Where the published file is, how large, and the command that makes ``path`` of it."""
+    about = PUBLISHED[kind]
+    target = path if path.endswith(".safetensors") else f"{kind}.safetensors"
+    return (
+        f"get {about.network}'s {about.file} ({about.size}) from {about.origin}, then `python "
+        f"tools/convert_torch_weights.py {kind} {about.file} {target}` and "
+        f"--config.{group}.weights={target}; or ask for random weights by name with "
+        f"--config.{group}.weights={RANDOM}"
+    )
+
+
+def random(net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Params:
+    """Parameters that are the same in every run: one that is resumed meets the same network."""
+    # Of the forward pass nothing is left in the compiled program.
+    return jax.device_get(jax.jit(functools.partial(_parameters, net, inputs))(jax.random.key(0)))
+
+
+def abstract(net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Params:
+    """Shapes and dtypes of the parameters."""
+    return jax.eval_shape(functools.partial(_parameters, net, inputs), jax.random.key(0))
+
+
+def _parameters(net: nn.Module, inputs: tuple[jax.ShapeDtypeStruct, ...], key: jax.Array) -> Any:
+    return net.init(key, *(jax.numpy.zeros(x.shape, x.dtype) for x in inputs))["params"]
