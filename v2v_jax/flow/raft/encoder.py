@@ -113,4 +113,5 @@ class _BatchNorm(nn.Module):
         mean, variance = self.param("mean", zeros, shape), self.param("variance", ones, shape)
         factor = scale * jax.lax.rsqrt(variance + 1e-5)
         wide = x.astype(jnp.promote_types(x.dtype, factor.dtype))
-        return ((wide - mean[None, None, None]) * factor[None, None, None] + bias).astype(x.dtype)
+        y = wide * factor[None, None, None] + (bias - mean * factor)[None, None, None]
+        return y.astype(x.dtype)

@@ -65,8 +65,8 @@ class Raft(nn.Module):
             return (hidden, flow + change), None
 
         scan = nn.scan(
-            step, {"params": True}, {"params": False}, length=self.iterations
-        )  # fmt: skip
+            step, variable_broadcast="params", split_rngs={"params": False}, length=self.iterations
+        )
         (hidden, flow), _ = scan(update, (hidden, jnp.zeros_like(grid)), None)
         return flow, hidden
 
