@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import pathlib
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from data import raw_trees
 
 from configs import demo
 from v2v_jax.build.data import batches
 from v2v_jax.build.scoring import evaluation_clips
 from v2v_jax.data.prepare.__main__ import main as prepare
-
-sys.path.append(str(pathlib.Path(__file__).parent / "data"))
-
-import raw_trees
 
 
 @pytest.fixture(scope="module")
