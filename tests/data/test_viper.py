@@ -161,7 +161,7 @@ def test_a_class_map_is_a_file(tmp_path):
     path.write_text("id,name,train_id,variant\n3,road,0,\n25,van,13,van\n")
     assert class_maps.load(str(path)).table[25] == 13
     assert class_maps.load(str(path), []).table[25] == 255
-    assert class_maps.load(str(path)).unknown(np.array([[3, 25, 7]])) == [7]
+    assert class_maps.load(str(path)).unknown(np.array([[3, 25, 7]], np.uint8)) == [7]
     with pytest.raises(ValueError, match=r"has no variant 'bus'; it has \['van'\]"):
         class_maps.load(str(path), ["bus"])
     with pytest.raises(FileNotFoundError, match=r"no class map 'kitti': give a \.csv"):

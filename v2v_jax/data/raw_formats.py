@@ -60,7 +60,8 @@ def decode_labels(member: Member) -> np.ndarray:
             if image.mode not in ("P", "L"):
                 raise ValueError(f"{member.where}: {image.mode} pixels where class ids should be")
             return np.asarray(image)
-    except (OSError, SyntaxError) as error:  # Pillow reports bad PNGs as SyntaxError.
+    # Pillow reports bad PNGs as SyntaxError.
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{member.where}: not a label image ({error})") from error
 
 
@@ -90,7 +91,10 @@ def decode_flow(member: Member) -> tuple[np.ndarray, np.ndarray]:
 
 def flow_valid(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Bool [H, W]: neither NaN nor Inf, both components under 512 pixels."""
-    return (np.abs(u) < UNKNOWN_FLOW) & (np.abs(v) < UNKNOWN_FLOW)
+    # inRange includes its limits; one pass where numpy's abs and comparison take two each.
+    most = float(np.nextafter(np.float32(UNKNOWN_FLOW), np.float32(0)))
+    known = [cv2.inRange(part, -most, most) for part in (u, v)]  # type: ignore[call-overload]
+    return cv2.bitwise_and(*known).astype(bool)
 
 
 def _array(data: bytes) -> np.ndarray:

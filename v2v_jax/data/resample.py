@@ -42,15 +42,16 @@ class Resampler:
 
         In pixels of the new size, NaN where unknown.
         """
-        u, v, unknown = self._part(u), self._part(v), ~self._part(valid)
-        rows, columns = unknown.shape
-        some = bool(unknown.any())
+        u, v, known = self._part(u), self._part(v), self._part(valid).view(np.uint8)
+        rows, columns = known.shape
+        some = cv2.countNonZero(known) < known.size
         flow = np.empty((self.height, self.width, 2), np.float32)
         for at, (part, ratio) in enumerate(((u, self.width / columns), (v, self.height / rows))):
-            known = np.where(unknown, np.float32(0), part) if some else part
-            np.multiply(self._smooth(known), np.float32(ratio), out=flow[..., at])
+            # A NaN would spread, so unknown pixels count as 0 until the result is masked.
+            clean = cv2.copyTo(part, known) if some else part
+            np.multiply(self._smooth(clean), np.float32(ratio), out=flow[..., at])
         if some:
-            flow[self._smooth(unknown.astype(np.float32)) > 0] = np.nan
+            flow[self._smooth((known == 0).astype(np.float32)) > 0] = np.nan
         return flow.astype(np.float16)
 
     def _part(self, array: np.ndarray) -> np.ndarray:
