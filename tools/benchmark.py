@@ -95,6 +95,7 @@ def _bare_frame(path: pathlib.Path, folder: pathlib.Path) -> None:
     stem, size = f"{path.parent.name}/{path.stem}", (512, 256)
     base = folder / "raw" / "train"
     image = cv2.imread(str(path))
+    assert image is not None
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     code = [cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()]
     labels = np.asarray(Image.open(base / f"cls/{stem}.png"))
