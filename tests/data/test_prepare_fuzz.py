@@ -76,6 +76,16 @@ def test_a_flipped_bit_is_an_error_or_harmless(tmp_path, kind):
     assert errors > 60
 
 
+@pytest.mark.parametrize("decode", [decode_image, decode_labels])
+def test_a_png_with_another_ones_pixels_is_an_error(tmp_path, decode):
+    """Valid in every way but for its checksum, which decoders may overlook."""
+    one, other = (raw_trees.grey_png(np.full((40, 64), value, np.uint8)) for value in (3, 4))
+    body = slice(one.index(b"IDAT") + 4, -16)
+    assert len(one) == len(other) and one[body] != other[body]
+    with pytest.raises(ValueError, match=r"001_00001\.x: damaged \(a checksum"):
+        decode(loose(one[: body.start] + other[body] + one[-16:], tmp_path))
+
+
 def test_a_loose_jpeg_with_a_gap_is_an_error(tmp_path):
     """As a torn copy has it.  A single flipped bit can pass: see zips, which have a checksum."""
     data = raw_trees.picture(raw_trees.texture(3, 120, 160), "jpg")
