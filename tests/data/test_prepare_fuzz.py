@@ -80,10 +80,17 @@ def test_a_flipped_bit_is_an_error_or_harmless(tmp_path, kind):
 def test_a_png_with_another_ones_pixels_is_an_error(tmp_path, decode):
     """Valid in every way but for its checksum, which decoders may overlook."""
     one, other = (raw_trees.grey_png(np.full((40, 64), value, np.uint8)) for value in (3, 4))
-    body = slice(one.index(b"IDAT") + 4, -16)
-    assert len(one) == len(other) and one[body] != other[body]
+    checksum = slice(-16, -12)  # In front of the last chunk.
     with pytest.raises(ValueError, match=r"001_00001\.x: damaged \(a checksum"):
-        decode(loose(one[: body.start] + other[body] + one[-16:], tmp_path))
+        decode(loose(other[:-16] + one[checksum] + other[-12:], tmp_path))
+
+
+def test_a_jpeg_that_was_truncated_before_it_was_zipped_is_an_error(tmp_path):
+    data = FORMATS["jpg"][0]
+    raw_trees.write_zip({"001_00001.jpg": data[:-40] + bytes(40)}, tmp_path / "raw" / "a.zip")
+    (member,) = list_members(tmp_path / "raw")
+    with pytest.raises(ValueError, match=r"a\.zip:001_00001\.jpg: truncated"):
+        decode_image(member)
 
 
 def test_a_loose_jpeg_with_a_gap_is_an_error(tmp_path):
