@@ -23,6 +23,15 @@ def state_of(kind: str, **sizes: int) -> dict[str, Any]:
         "fusion": {"fusion.0.weight": (4, 3, sizes.get("kernel", 3), sizes.get("kernel", 3))},
         "vgg16": {"features.0.weight": (2, 3, 3, 3)},
         "vgg19": {"features.0.weight": (2, 3, 3, 3)},
+        "recyclegan_predictor": {
+            "model.model.0.weight": (sizes.get("features", 2), 6, 4, 4),
+            "model.model.1" + ".model.3" * (sizes.get("depth", 8) - 2) + ".model.1.weight": (),
+        },
+        "transformnet": {
+            "conv1a.conv2d.weight": (sizes.get("features", 2), 6, 7, 7),
+            "conv1a.conv2d.bias" if sizes.get("biased", 1) else "": (),
+            f"ResBlocks.{sizes.get('blocks', 5) - 1}.conv1.conv2d.weight": (),
+        },
     }.get(kind, {})
     slots = KINDS[kind]({key: np.zeros(shape) for key, shape in hint.items()})
     draw = np.random.default_rng(0)

@@ -52,7 +52,8 @@ class Conv(nn.Module):
         x, weights, bias = promote_dtype(x, weights, bias, dtype=self.dtype)
         size = self.kernel // 2 if self.padding is None else self.padding
         padded = reflect_pad(x, size) if self.reflect else x
-        y = convolve(padded, weights, self.stride, ((size, size), (size, size)))
+        ring = size * self.stride if self.reflect else size
+        y = convolve(padded, weights, self.stride, ((ring, ring), (ring, ring)))
         if self.reflect:
             y = y[:, size:-size, size:-size]
         return y if bias is None else y + bias[None, None, None]

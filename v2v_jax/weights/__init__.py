@@ -14,7 +14,15 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-from v2v_jax.weights import cyclegan_generator, fusion, patchgan, raft, vgg
+from v2v_jax.weights import (
+    cyclegan_generator,
+    fusion,
+    patchgan,
+    raft,
+    recyclegan_predictor,
+    transformnet,
+    vgg,
+)
 from v2v_jax.weights.converted import load_state_dict, without_prefix
 from v2v_jax.weights.files import read_state_dict
 from v2v_jax.weights.name_map import StateDict, convert
@@ -27,6 +35,8 @@ KINDS = {
     "vgg19": vgg.vgg19,
     "raft_small": raft.raft_small,
     "raft_large": raft.raft_large,
+    "recyclegan_predictor": recyclegan_predictor.slots,
+    "transformnet": transformnet.slots,
 }
 """Kind of network -> what its state dict consists of."""
 
