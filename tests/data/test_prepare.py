@@ -75,7 +75,7 @@ def test_started_again_it_does_nothing_until_something_changed(raw, tmp_path, ca
 
 
 def test_finished_shards_are_taken_over_and_only_those_still_right(raw, tmp_path, monkeypatch):
-    """A run that fails at its end; one file changes; the next run redoes that file's shard."""
+    """A run fails at its end; a download and a shard's file change: two shards are made anew."""
     out, made = tmp_path / "out", []
 
     def fail(*_):
@@ -88,10 +88,14 @@ def test_finished_shards_are_taken_over_and_only_those_still_right(raw, tmp_path
     assert not out.exists()
     path = raw / "train/img/001/001_00004.jpg"
     path.write_bytes(raw_trees.picture(np.zeros((*raw_trees.VIPER_SIZE, 3), np.uint8), "jpg"))
+    shards = sorted((tmp_path / ".out.unfinished" / "shards").glob("*.array_record"))
+    (damaged,) = [s for s in shards if '["025", 1,' in s.with_suffix(".json").read_text()]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
     run = engine._ShardWriter.finish
     monkeypatch.setattr(engine._ShardWriter, "finish", lambda x: made.append(x) or run(x))
     viper(raw, out)
-    assert len(made) == 1
+    assert len(made) == 2
+    assert RecordSource(out, "test").read(0, 0, 2)["frames"].std() > 5
     frames = RecordSource(out).read(0, 0, 5)["frames"]
     assert frames[3].max() < 5 < frames[4].max()
 
