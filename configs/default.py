@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 def get_config() -> Any:
     """The paper's method at the paper's size; ``data`` must be filled in."""
     config: Any = ConfigDict()
-    config.method = "recurrent"
+    config.method = "recurrent"  # the paper's; "cyclegan"
     config.seed = 0
 
     config.data = ConfigDict()
@@ -55,7 +55,7 @@ def get_config() -> Any:
 
     config.flow = ConfigDict()
     # "dis" (OpenCV, on the host), "given" (the data's own), "zero"; in the graph, with weights:
-    # "raft_small", "raft_large".
+    # "flownet2" (the paper's), "raft_small", "raft_large".
     config.flow.kind = "dis"
     # A published file (tools/convert_torch_weights.py), or the literal "random".
     config.flow.weights = ""
@@ -68,7 +68,9 @@ def get_config() -> Any:
     config.weights.cycle = 10.0
     config.weights.content = 1.0
     config.weights.temporal = 10.0
+    config.weights.identity = 0.5  # cyclegan, times cycle
 
+    config.pool = 0  # generated frames the discriminator is reminded of; CycleGAN's own: 50
     config.adversarial = "vanilla"  # eq. 3 from logits; "lsgan", "hinge"
     config.occlusion_alpha = 50.0  # eq. 7
     config.occlusion_squared = False  # True: Lai et al.'s squared norm
@@ -82,6 +84,7 @@ def get_config() -> Any:
     config.optimizer.learning_rate = 2e-4
     config.optimizer.b1 = 0.5
     config.optimizer.b2 = 0.999
+    config.optimizer.constant = 1.0  # share of the steps at that rate; then linearly to 0
     config.ema_decay = 0.999
 
     config.precision = "float32"  # of the networks' convolutions; "bfloat16"

@@ -221,6 +221,22 @@ def test_adam_of_the_paper():
     assert float(update["w"][0]) == pytest.approx(-2e-4, rel=1e-5)
 
 
+def test_the_rate_falls_linearly_after_its_constant_share():
+    """CycleGAN's own: half of the steps at the full rate, then down to 0."""
+    (adam,) = make_optimizers(["left"], learning_rate=0.1, constant=0.5, steps=8).values()
+    state, rates = adam.init({"w": jnp.ones(1)}), []
+    for _ in range(9):
+        # A constant gradient makes Adam's steps those of the rate.
+        update: Any
+        update, state = adam.update({"w": jnp.ones(1)}, state)
+        rates.append(-float(update["w"][0]))
+    expected = [0.1] * 5 + [0.075, 0.05, 0.025, 0.0]
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
+    for wrong in ({"constant": 1.5, "steps": 8}, {"constant": 0.5}):
+        with pytest.raises(ValueError, match=r"optimizer\.constant"):
+            make_optimizers(["left"], **wrong)
+
+
 def test_each_step_draws_anew_and_repeats_exactly():
     good, state, step = cliff()
     first, told = step(state, good)

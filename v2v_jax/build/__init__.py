@@ -5,8 +5,9 @@ Everything concrete (networks, methods, flows, sources) is imported here and now
 
 from __future__ import annotations
 
+from v2v_jax.build.methods import METHODS, method, restore_method
 from v2v_jax.build.modes import description, evaluation, training, translation
-from v2v_jax.build.networks import METHODS, frozen, host_flow, method, restore_method
+from v2v_jax.build.networks import frozen, host_flow
 
 __all__ = [
     "METHODS",

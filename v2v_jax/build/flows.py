@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from v2v_jax.build import pretrained
 from v2v_jax.build.choice import Config, choice
 from v2v_jax.flow.base import FlowEstimator
+from v2v_jax.flow.flownet2 import FlowNet2, FlowNet2Flow, params_from_torch
 from v2v_jax.flow.raft import Raft, RaftFlow
 from v2v_jax.flow.zero import zero_flow
 from v2v_jax.types import Params
@@ -29,6 +30,11 @@ class Neural(NamedTuple):
 
 
 NEURAL = {
+    "flownet2": Neural(
+        lambda scale, dtype: FlowNet2Flow(dtype=dtype),
+        FlowNet2(),
+        lambda kind, state: params_from_torch(state, kind),
+    ),
     "raft_small": Neural(
         lambda scale, dtype: RaftFlow(small=True, scale=scale, dtype=dtype),
         Raft(small=True),
@@ -74,7 +80,7 @@ def params(config: Config) -> Params:
     if kind not in NEURAL:
         return {}
     if config.flow.weights == pretrained.RANDOM:
-        return pretrained.random(NEURAL[kind].net, *_PAIR)
+        return pretrained.drawn(NEURAL[kind].net, *_PAIR)
     return pretrained.load("flow", kind, config.flow.weights, NEURAL[kind].convert)
 
 

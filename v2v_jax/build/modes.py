@@ -16,7 +16,8 @@ from ml_collections import ConfigDict
 import v2v_jax
 from v2v_jax.build.choice import Config
 from v2v_jax.build.data import batches
-from v2v_jax.build.networks import abstract_frozen, frozen, method, random_weights_note
+from v2v_jax.build.methods import method
+from v2v_jax.build.networks import abstract_frozen, frozen, random_weights_note
 from v2v_jax.build.resuming import warn_of_changes
 from v2v_jax.build.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.data.video import VideoWriter, list_inputs, open_video
@@ -30,7 +31,7 @@ from v2v_jax.types import Batch
 
 def optimizers(config: Config, players: tuple[str, ...]) -> dict[str, Any]:
     """One Adam per player."""
-    return make_optimizers(players, **config.optimizer)
+    return make_optimizers(players, steps=config.steps, **config.optimizer)
 
 
 def training(config: Config, workdir: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from absl import logging
 
 from v2v_jax.build.choice import Config
 from v2v_jax.build.data import source, world
-from v2v_jax.build.networks import restore_method
+from v2v_jax.build.methods import restore_method
 from v2v_jax.data.records import RecordSource
 from v2v_jax.data.sources import Source, VideoSource
 from v2v_jax.data.synthetic import World

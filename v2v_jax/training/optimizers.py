@@ -8,10 +8,31 @@ import optax
 
 
 def make_optimizers(
-    players: Iterable[str], *, learning_rate: float = 2e-4, b1: float = 0.5, b2: float = 0.999
+    players: Iterable[str],
+    *,
+    learning_rate: float = 2e-4,
+    b1: float = 0.5,
+    b2: float = 0.999,
+    constant: float = 1.0,
+    steps: int = 0,
 ) -> dict[str, optax.GradientTransformation]:
-    """Adam(0.5, 0.999) at a fixed 2e-4, torch's epsilon of 1e-8, by player."""
-    return {
-        player: optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8, eps_root=0.0)
-        for player in players
-    }
+    """Adam(0.5, 0.999) at a fixed 2e-4, torch's epsilon of 1e-8, by player.
+
+    Args:
+        players: their names.
+        learning_rate, b1, b2: Adam's.
+        constant: share of ``steps`` at the full rate, in [0, 1]; afterwards it falls linearly to
+            0 at ``steps``.  1: fixed; CycleGAN's own is 0.5.
+        steps: of the whole run; needed where the rate falls.
+
+    Raises:
+        ValueError: a share outside [0, 1], or a falling rate without an end.
+    """
+    if not 0 <= constant <= 1:
+        raise ValueError(f"optimizer.constant: {constant} is a share of the steps, in [0, 1]")
+    if constant < 1 and steps < 1:
+        raise ValueError("optimizer.constant: a falling rate needs the number of steps")
+    begin = round(constant * steps)
+    falling = optax.linear_schedule(learning_rate, 0.0, max(steps - begin, 1), begin)
+    rate = learning_rate if constant == 1 else falling
+    return {player: optax.adam(rate, b1=b1, b2=b2, eps=1e-8, eps_root=0.0) for player in players}
