@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import cv2
 import golden_recipe as golden
@@ -120,7 +121,7 @@ def test_lookup_against_its_definition(height, width):
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 2, height, width, 6)).astype(np.float32)
     centres = rng.uniform(-4, [width + 3, height + 3], size=(2, height, width, 2))
-    centres[0, 0, 0], centres[-1, -1, -1] = (1e8, -1e8), (width + 2.25, height + 2.75)
+    centres[0, 0, 0], centres[-1, -1, -1] = (1e8, -1e8), (width + 3.25, height + 1.75)
     centres = centres.astype(np.float32)
     found = jax.jit(lambda a, b, c: look_up(correlation_pyramid(a, b, 3), c, 3))(
         first, second, jnp.asarray(centres)
@@ -192,6 +193,10 @@ def test_bfloat16_convolutions(weights):
     half = apply(Raft(dtype=jnp.bfloat16), weights, first, second)
     assert half.dtype == jnp.float32
     assert 1e-4 < golden.distance(half, np.asarray(single)) < 0.1
+    net = Raft(dtype=jnp.bfloat16)
+    text = str(jax.make_jaxpr(net.apply)({"params": weights}, first, second))
+    for operation, kind in (("conv_general_dilated", "bf16"), ("dot_general", "f32")):
+        assert set(re.findall(rf":(\w+)\[[\d,]*\] = {operation}\b", text)) == {kind}
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0])
@@ -202,6 +207,9 @@ def test_the_estimator_finds_a_known_shift(weights, scale):
     assert flow.shape == (1, 70, 124, 2) and flow.dtype == jnp.float32
     median = np.median(flow[0, 16:-16, 16:-16], axis=(0, 1))
     np.testing.assert_allclose(median, [-4, 3], atol=0.15)
+    if scale == 1:
+        exact = apply(Raft(), weights, (current + 1) * 127.5, (previous + 1) * 127.5)
+        np.testing.assert_allclose(flow, exact, atol=1e-3)
 
 
 def test_the_estimator_passes_no_gradient():
