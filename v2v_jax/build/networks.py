@@ -72,7 +72,7 @@ def _content_params(config: Config) -> Params:
         return {}
     path, net = config.content.weights, extractor(config)
     if path == RANDOM:
-        return pretrained.initialised(net, _IMAGE)
+        return pretrained.random(net, _IMAGE)
     if path and config.content.features != 64:
         raise ValueError("config.content.features: published VGG weights are 64 wide")
     params = pretrained.load("content", config.content.net, path, from_torch)

@@ -98,14 +98,14 @@ def how_to_get(group: str, kind: str, path: str) -> str:
     )
 
 
-def initialised(net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Params:
+def random(net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Params:
     """What the net draws by itself, the same in every run: one that is resumed meets it again."""
     # Of the forward pass nothing is left in the compiled program.
     return jax.device_get(jax.jit(functools.partial(_parameters, net, inputs))(jax.random.key(0)))
 
 
 def drawn(net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Params:
-    """As ``initialised``, by He's rule: XLA takes half a minute to compile RAFT's own draws."""
+    """As ``random``, but by He's rule: XLA takes half a minute to compile RAFT's own draws."""
     rng = np.random.default_rng(0)
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: _DRAWS[path[-1].key](rng, leaf.shape), abstract(net, *inputs)
