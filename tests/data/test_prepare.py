@@ -169,7 +169,7 @@ assert status == 0
 seconds, chance, killed = time.monotonic() - start, random.Random(5), 0
 while killed < kills:
     pid = child(folder / "out")
-    time.sleep(chance.uniform(0, seconds / 6))
+    time.sleep(chance.uniform(0, seconds / 2))
     os.kill(pid, signal.SIGKILL)
     if os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
         killed += 1
