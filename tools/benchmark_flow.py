@@ -106,7 +106,7 @@ def _torch_model() -> Any:
 def _compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[[], Any], str]:
     """A closure that runs to completion, and what the compiler says about it."""
     start = time.perf_counter()
-    program = jax.jit(function).lower(*inputs).compile()
+    program: Any = jax.jit(function).lower(*inputs).compile()
     took = time.perf_counter() - start
     cost, memory = program.cost_analysis(), program.memory_analysis()
     gigaflops = cost.get("flops", float("nan")) / 1e9

@@ -18,7 +18,8 @@ from flownet2_port.correlation import correlate
 from flownet2_port.layers import Deconv, active_conv, conv, leaky
 
 Array = jax.Array
-Flows = Array | tuple[Array, ...]
+Flows = Any
+"""An array, or with ``every_scale`` a tuple of them."""
 
 
 class FlowNetC(nn.Module):
