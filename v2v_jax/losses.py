@@ -87,3 +87,21 @@ def temporal(output: Array, warped: Array, mask: Array) -> Array:
         The mean over clips, pixels and channels, summed over time.
     """
     return jnp.sum(jnp.mean(mask * jnp.abs(output - warped), axis=(0, 2, 3, 4)))
+
+
+def cross_entropy(logits: Array, labels: Array) -> Array:
+    """Mean cross entropy of the pixels that have a class.
+
+    Args:
+        logits: float [..., C].
+        labels: integer [...], class ids; 255 and whatever else is no class is ignored.
+
+    Returns:
+        The mean over the pixels that count, in at least float32; 0 where none does.
+    """
+    classes = logits.shape[-1]
+    counted = (labels >= 0) & (labels < classes)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    chosen = jnp.where(counted, labels, 0)[..., None]
+    likely = jnp.take_along_axis(jax.nn.log_softmax(logits), chosen, axis=-1)[..., 0]
+    return -jnp.sum(likely * counted) / jnp.maximum(jnp.sum(counted), 1)

@@ -8,6 +8,7 @@ import pytest
 
 from v2v_jax.evaluation import probes
 from v2v_jax.evaluation.metrics import structure_agreement
+from v2v_jax.nets.segmenter import SmallSegmenter
 
 SIZE = (32, 64)
 
@@ -62,7 +63,9 @@ def test_the_segmenter_labels_unseen_layouts():
     labels = _layout(0, 12)
     ignored = labels.copy()
     ignored[:, :4] = 255
-    probe = probes.train_segmenter(_painted(labels, WARM), ignored, steps=60, seed=0)
+    probe = probes.train_segmenter(
+        _painted(labels, WARM), ignored, net=SmallSegmenter(), steps=60, seed=0
+    )
     unseen = _layout(5, 2)
     predicted = probe.predict(_painted(unseen, WARM, 9))
     assert predicted.shape == unseen.shape and predicted.dtype == np.uint8
@@ -92,7 +95,7 @@ def test_inputs_that_cannot_train_are_named(domains):
     with pytest.raises(ValueError, match="1 frames are too few"):
         probes.train_domain_classifier(source[:1], target)
     with pytest.raises(ValueError, match=r"frames \(20, 32, 64, 3\) and labels \(19, 32, 64\)"):
-        probes.train_segmenter(source, _layout(0, 19))
+        probes.train_segmenter(source, _layout(0, 19), net=SmallSegmenter())
 
 
 def _agreement(first: np.ndarray, second: np.ndarray) -> float:

@@ -27,6 +27,7 @@ from v2v_jax.evaluation.probes import (
 from v2v_jax.evaluation.session import reachable_distances
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods.base import Method
+from v2v_jax.nets.segmenter import SmallSegmenter
 from v2v_jax.training.state import TrainState
 
 
@@ -124,7 +125,9 @@ def judges(config: Config, domains: tuple[str, str], workdir: Path) -> Judges:
     logging.info("domain classifier: accuracy %.3f on held-out frames", domain.accuracy)
     segment = None
     if "labels" in clips[1]:
-        segmenter = train_segmenter(ours, clips[1]["labels"], seed=config.seed)
+        segmenter = train_segmenter(
+            ours, clips[1]["labels"], net=SmallSegmenter(), seed=config.seed
+        )
         logging.info("segmenter: mIoU %.3f on held-out frames", segmenter.miou)
         segment = segmenter.predict
     return Judges(structure_features, segment, domain.share_target)

@@ -88,27 +88,6 @@ class DomainNet(nn.Module):
         return nn.Conv(1, (1, 1))(x).mean(axis=(1, 2, 3))
 
 
-class SegmentNet(nn.Module):
-    """Encoder to a quarter of the size, dilated middle, one skip; [N, H, W, 3] -> class logits."""
-
-    classes: int = 19
-    features: int = 24
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        height, width = x.shape[1:3]
-        half = nn.relu(nn.Conv(self.features, (3, 3), strides=(2, 2))(x))
-        x = nn.relu(nn.Conv(2 * self.features, (3, 3), strides=(2, 2))(half))
-        for dilation in (1, 2, 4):
-            y = nn.Conv(2 * self.features, (3, 3), kernel_dilation=dilation)(x)
-            # Group norm over everything: single images differ in brightness, batches are small.
-            x = x + nn.relu(nn.GroupNorm(num_groups=1)(y))
-        x = jax.image.resize(x, (*half.shape[:3], x.shape[-1]), "bilinear")
-        x = nn.relu(nn.Conv(self.features, (3, 3))(jnp.concatenate([x, half], axis=-1)))
-        logits = nn.Conv(self.classes, (1, 1))(x)
-        return jax.image.resize(logits, (x.shape[0], height, width, self.classes), "bilinear")
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class DomainClassifier:
     """A trained ``DomainNet``."""
@@ -129,9 +108,9 @@ class DomainClassifier:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Segmenter:
-    """A trained ``SegmentNet``."""
+    """A trained segmenter."""
 
-    net: SegmentNet
+    net: nn.Module
     params: Params
     miou: float
     """Official mIoU on frames that training did not see, in 0..1."""
@@ -185,6 +164,8 @@ def train_segmenter(
     frames: np.ndarray,
     labels: np.ndarray,
     *,
+    net: nn.Module,
+    classes: int = 19,
     steps: int = 400,
     seed: int = 0,
     batch: int = 8,
@@ -196,6 +177,8 @@ def train_segmenter(
         frames: uint8 [N, H, W, 3], in time order; the last ``held_out`` part is kept for
             ``miou``.
         labels: integer [N, H, W], Cityscapes train ids, 255 ignored.
+        net: [N, H, W, 3] in [-1, 1] -> logits [N, H, W, classes]; random to begin with.
+        classes: how many.
         steps, batch, seed: as in ``train_domain_classifier``.
 
     Raises:
@@ -210,10 +193,9 @@ def train_segmenter(
         chosen = rng.integers(len(frames), size=batch)
         return _augment(rng, frames[chosen], labels[chosen])
 
-    net = SegmentNet()
     params = _fit(net, _pixel_loss, draw, steps, seed, 3e-3)
     probe = Segmenter(net, params, 0.0)
-    counts = metrics.confusion(labels_test, probe.predict(frames_test), net.classes)
+    counts = metrics.confusion(labels_test, probe.predict(frames_test), classes)
     return dataclasses.replace(probe, miou=metrics.segmentation_scores(counts).miou_official)
 
 

@@ -62,14 +62,21 @@ class CycleGan:
         self, params: dict[str, Params], frozen: Params, memory: Any, batch: Batch, rng: Array
     ) -> tuple[dict[str, Array], Aux]:
         """Adversarial, cycle and identity terms of both directions."""
+        return self.losses_and_fakes(params, memory, batch, rng)[:2]
+
+    def losses_and_fakes(
+        self, params: dict[str, Params], memory: Any, batch: Batch, rng: Array
+    ) -> tuple[dict[str, Array], Aux, dict[str, Array]]:
+        """``losses``, and what they judged: direction -> [B * T, H, W, 3]."""
         frames = per_frame.frames_of(batch)
+        fakes: dict[str, Array] = {}
         total = {player: jnp.zeros(()) for player in self.players}
         terms: dict[str, Array] = {}
         pictures: dict[str, Array] = {}
         remembered: dict[str, Any] = {}
         for name, key in zip(DIRECTIONS, jax.random.split(rng, len(DIRECTIONS)), strict=True):
             forth, back = (params["generator"][n] for n in (name, OTHER[name]))
-            fake = apply(self.image, forth, frames[name])
+            fake = fakes[name] = apply(self.image, forth, frames[name])
             mine = self._generator_terms(forth, back, frames, name, fake)
             if self.weights.adversarial:
                 pool, shown = per_frame.remember(memory, name, fake, key)
@@ -83,7 +90,7 @@ class CycleGan:
             terms |= {f"{name}/{term}": value for term, value in mine.items()}
             count = batch["source"]["frames"].shape[1]
             pictures |= {f"{name}/source": frames[name][:count], f"{name}/output": fake[:count]}
-        return total, Aux(terms=terms, memory=remembered or memory, pictures=pictures)
+        return total, Aux(terms=terms, memory=remembered or memory, pictures=pictures), fakes
 
     def initial_carry(self, frames: Array) -> tuple[()]:
         """Frames know nothing of each other."""
