@@ -24,7 +24,7 @@ def correlation_pyramid(first: Array, second: Array, radius: int) -> list[Array]
 
     Returns:
         Per level l, [N, h * w, h / 2**l + 2p, w / 2**l + 2p] with p = 2 * radius + 2: 54 MB of
-        float32 for a 256x512 pair, and four times that for twice as many pixels twice over.
+        float32 for a 256x512 pair and radius 3; it grows with the square of the pixels.
     """
     n, height, width, channels = first.shape
     queries = first.reshape(n, height * width, channels) / channels**0.5
