@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 def get_config() -> Any:
     """The paper's method at the paper's size; ``data`` must be filled in."""
     config: Any = ConfigDict()
-    config.method = "recurrent"  # the paper's; "cyclegan"
+    config.method = "recurrent"  # the paper's; "cyclegan", "cycada", "segmentation"
     config.seed = 0
 
     config.data = ConfigDict()
@@ -29,6 +29,7 @@ def get_config() -> Any:
     config.data.cache = ""  # decoded frames; empty: <workdir>/cache
     config.data.clips = 64  # synthetic: clips per domain
     config.data.length = 90  # synthetic: frames per clip
+    config.data.labels = False  # hand labels on, where a domain has them (cycada, segmentation)
     config.data.threads = 2  # readers of the input pipeline
     config.data.workers = 0  # processes that read; 0: the threads of this one
 
@@ -53,6 +54,16 @@ def get_config() -> Any:
     config.content.weights = ""
     config.content.features = 64  # narrower only with "random"
 
+    config.segmenter = ConfigDict()  # what "segmentation" trains and "cycada" is judged by
+    config.segmenter.net = "small"
+    config.segmenter.features = 24
+    config.segmenter.domain = "source"  # segmentation: whose labels it learns
+    config.segmenter.run = ""  # cycada: the workdir of a trained one
+
+    config.cycada = ConfigDict()
+    config.cycada.to_target = 1.0  # upstream counts that direction's adversarial loss twice
+    config.cycada.gate = 0.0  # upstream's 1: no semantic loss while the segmenter's own is above
+
     config.flow = ConfigDict()
     # "dis" (OpenCV, on the host), "given" (the data's own), "zero"; in the graph, with weights:
     # "flownet2" (the paper's), "raft_small", "raft_large".
@@ -68,7 +79,8 @@ def get_config() -> Any:
     config.weights.cycle = 10.0
     config.weights.content = 1.0
     config.weights.temporal = 10.0
-    config.weights.identity = 0.5  # cyclegan, times cycle
+    config.weights.identity = 0.5  # cyclegan and cycada, times cycle
+    config.weights.semantic = 0.0  # cycada
 
     config.pool = 0  # generated frames the discriminator is reminded of; CycleGAN's own: 50
     config.adversarial = "vanilla"  # eq. 3 from logits; "lsgan", "hinge"

@@ -1,10 +1,10 @@
-"""The paper: VIPER to Cityscapes at 256x512.
+"""The paper: VIPER to Cityscapes at 256x512, FlowNet2 in the graph.
 
+python -m v2v_jax.data.prepare viper --raw=downloads/viper --out=data/viper
+python -m v2v_jax.data.prepare cityscapes --raw=downloads/cityscapes --out=data/cityscapes
 python -m v2v_jax.main --config=configs/viper2city.py --workdir=runs/viper2city \
-    --config.data.source='viper/train/*' --config.data.target='cityscapes/train/*' \
-    --config.content.weights=vgg16.safetensors
-
-Source and target are globs of videos or frame folders.
+    --config.data.source=data/viper --config.data.target=data/cityscapes \
+    --config.content.weights=vgg16.safetensors --config.flow.weights=flownet2.safetensors
 """
 
 from configs import default
@@ -12,4 +12,7 @@ from configs import default
 
 def get_config():
     """The defaults are the paper's values."""
-    return default.get_config()
+    config = default.get_config()
+    config.data.kind = "records"
+    config.flow.kind = "flownet2"
+    return config

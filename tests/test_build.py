@@ -87,7 +87,7 @@ def test_random_content_weights_are_said_aloud_and_the_same_every_time(caplog):
 
 def test_without_the_content_term_no_weights_are_asked_for():
     config = tiny(**{"weights.content": 0.0, "content.weights": ""})
-    assert build.frozen(config) == {"content": {}, "flow": {}}
+    assert build.frozen(config) == {"content": {}, "flow": {}, "segmenter": {}}
     assert networks.random_weights_note(config) is None
 
 

@@ -68,6 +68,7 @@ def _records(config: Config, domain: str) -> Source:
         )
     # What is not needed costs its decoding: frames alone are four times cheaper.
     needed = {"flow", "forward_flow"} if config.flow.kind == "given" else set()
+    needed |= {"labels"} if config.data.labels else set()
     return RecordSource(folder, fields=sorted(needed & has.provides))
 
 
@@ -100,6 +101,7 @@ def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
         use_given_flow=config.flow.kind == "given",
         threads=config.data.threads,
         workers=config.data.workers,
+        labels=config.data.labels,
         size=tuple(config.data.size) if config.data.load_size else None,
     )
 

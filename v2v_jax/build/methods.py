@@ -10,14 +10,16 @@ import jax.numpy as jnp
 from absl import logging
 from ml_collections import ConfigDict
 
-from v2v_jax.build import flows
+from v2v_jax.build import flows, segmenters
 from v2v_jax.build.choice import Config, choice
 from v2v_jax.build.networks import extractor
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods import cyclegan, recurrent
 from v2v_jax.methods.base import Method
+from v2v_jax.methods.cycada import CyCada
 from v2v_jax.methods.cyclegan import CycleGan
 from v2v_jax.methods.recurrent import Recurrent
+from v2v_jax.methods.segmentation import Segmentation
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Fusion
 from v2v_jax.nets.generator import ResnetGenerator
@@ -27,7 +29,7 @@ DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 """``precision`` -> dtype of the networks' convolutions."""
 
 
-TERMS = {
+TERMS = {"semantic"} | {
     field.name
     for kind in (recurrent.Weights, cyclegan.Weights)
     for field in dataclasses.fields(kind)
@@ -77,9 +79,26 @@ def _cyclegan(config: Config) -> CycleGan:
     )
 
 
+def _cycada(config: Config) -> CyCada:
+    if not config.weights.semantic:
+        raise ValueError("config.weights.semantic: 0 makes CyCADA a CycleGAN; use that method")
+    return CyCada(
+        cyclegan=_cyclegan(config),
+        segmenter=segmenters.net(config),
+        semantic=config.weights.semantic,
+        **config.cycada,
+    )
+
+
+def _segmentation(config: Config) -> Segmentation:
+    return Segmentation(net=segmenters.net(config), domain=config.segmenter.domain)
+
+
 METHODS: dict[str, Callable[[Config], Method]] = {
     "recurrent": _recurrent,
     "cyclegan": _cyclegan,
+    "cycada": _cycada,
+    "segmentation": _segmentation,
 }
 """Method name -> constructor; a new method is one file, one line here and one config."""
 

@@ -79,6 +79,8 @@ def abstract_batch(config: Config) -> Batch:
     clip = {"frames": jax.ShapeDtypeStruct((rows, count, height, width, 3), jnp.uint8)}
     if config.flow.kind in ("dis", "given"):
         clip["flow"] = jax.ShapeDtypeStruct((rows, count - 1, height, width, 2), jnp.float32)
+    if config.data.labels:
+        clip["labels"] = jax.ShapeDtypeStruct((rows, count, height, width), jnp.int32)
     return Batch(source=clip, target=clip)  # type: ignore[typeddict-item]
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from v2v_jax.build import flows, pretrained
+from v2v_jax.build import flows, pretrained, segmenters
 from v2v_jax.build.choice import Config, choice
 from v2v_jax.flow.base import HostFlow
 from v2v_jax.flow.dis import Dis
@@ -45,7 +45,7 @@ def extractor(config: Config, dtype: Any = None) -> Vgg:
 
 
 def frozen(config: Config) -> Params:
-    """Parameters of the networks that are not trained: {"content": ..., "flow": ...}.
+    """Parameters of the networks that are not trained: "content", "flow" and "segmenter".
 
     Raises:
         ValueError: weights that are neither a file of that network nor the literal "random".
@@ -53,7 +53,11 @@ def frozen(config: Config) -> Params:
     """
     if note := random_weights_note(config):
         logging.warning("%s", note)
-    return {"content": _content_params(config), "flow": flows.params(config)}
+    return {
+        "content": _content_params(config),
+        "flow": flows.params(config),
+        "segmenter": segmenters.params(config),
+    }
 
 
 def abstract_frozen(config: Config) -> Params:
@@ -61,7 +65,11 @@ def abstract_frozen(config: Config) -> Params:
     content = {}
     if config.weights.content:
         content = pretrained.abstract(extractor(config), _IMAGE)
-    return {"content": content, "flow": flows.abstract_params(config)}
+    return {
+        "content": content,
+        "flow": flows.abstract_params(config),
+        "segmenter": segmenters.abstract_params(config),
+    }
 
 
 _IMAGE = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
