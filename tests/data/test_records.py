@@ -6,6 +6,7 @@ import json
 import pathlib
 import pickle
 import shutil
+import subprocess
 import sys
 
 import cv2
@@ -107,6 +108,44 @@ def test_it_crosses_to_another_process(prepared):
     assert set(before) == set(after)
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])
+
+
+_IMPORTS = """
+import pickle, sys, threading
+late = []
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            late.append(name)
+sys.meta_path.insert(0, Finder())
+def read(source):
+    thread = threading.Thread(target=lambda: source.read(0, 0, 3))
+    thread.start()
+    thread.join()
+if sys.argv[1] == "prepare":
+    from v2v_jax.data.prepare.__main__ import main
+    main(sys.argv[2:])
+elif sys.argv[1] == "construct":
+    from v2v_jax.data.records import RecordSource
+    read(RecordSource(sys.argv[2]))
+else:
+    read(pickle.load(open(sys.argv[2], "rb")))
+print("late:", sorted(name for name in late if not name.startswith("PIL")))
+"""
+
+
+def test_no_thread_imports_tfds_for_the_first_time(prepared, tmp_path):
+    """Two that do can wait for each other for ever: TFDS and Python both lock imports."""
+    (tmp_path / "source").write_bytes(pickle.dumps(RecordSource(prepared)))
+    raw = f"--raw={prepared.parent}/raw"
+    for arguments in (
+        ["prepare", "viper", raw, f"--out={tmp_path}/out", "--size=16,32", "--partial"],
+        ["construct", str(prepared)],
+        ["unpickle", str(tmp_path / "source")],
+    ):
+        command = [sys.executable, "-c", _IMPORTS, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.stdout.splitlines()[-1] == "late: []", (arguments, done.stdout, done.stderr)
 
 
 def test_tfds_reads_it_without_us_and_without_tensorflow(prepared):

@@ -12,6 +12,7 @@ is in the index, see `records`.  TFDS reads all of it without this module.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from typing import Any
 
@@ -44,6 +45,18 @@ def features(height: int, width: int, optional: list[str]) -> Any:
     return tfds.features.FeaturesDict({name: every[name] for name in names})
 
 
+@functools.cache
+def example_class() -> Any:
+    """tf.train.Example.
+
+    Call it before threads do: TFDS imports lazily under a lock of its own, and two threads that
+    import it for the first time can wait for each other for ever.
+    """
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    return tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def example(clip: str, frame: int, coded: dict[str, bytes]) -> bytes:
     """One record; equal input gives equal bytes.
 
@@ -51,9 +64,7 @@ def example(clip: str, frame: int, coded: dict[str, bytes]) -> bytes:
         clip, frame: where it belongs.
         coded: ``image`` and the data set's optional features, each as its ``encode_…`` gives it.
     """
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    record = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue]
+    record = example_class()()
     feature = record.features.feature
     feature["clip"].bytes_list.value.append(clip.encode())
     feature["frame"].int64_list.value.append(frame)

@@ -20,6 +20,7 @@ from typing import Any
 
 import cv2
 
+from v2v_jax.data import record_format
 from v2v_jax.data.prepare.progress import Progress
 from v2v_jax.data.prepare.work import Job, Outcome, Shard, Task
 from v2v_jax.data.raw import Skip
@@ -91,6 +92,7 @@ def run(job: Job, work: pathlib.Path, workers: int) -> list[Done]:
     done = {shard.key: finished(shard, work) for shard in job.shards}
     todo = [shard for shard in job.shards if done[shard.key] is None]
     progress = Progress(job.frames, sum(shard.frames for shard in todo))
+    record_format.example_class()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # The tasks are the parallel ones.
     pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="prepare")
