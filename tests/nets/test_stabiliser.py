@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import golden_recipe as golden
 import jax
 import jax.numpy as jnp
@@ -72,7 +74,7 @@ def test_parameter_counts(options, size):
 def test_every_bias_and_every_argument_counts(norm):
     net = TransformNet(features=2, blocks=1, norm=norm)
     params = draw_like(abstract_params(net))
-    inputs = arguments(net)
+    inputs: Any = arguments(net)
     run = jax.jit(lambda params, *inputs: net.apply({"params": params}, *inputs))
     before, state = run(params, *inputs)
     biased = {jax.tree_util.keystr(p) for p, _ in jax.tree.leaves_with_path(params)}
@@ -99,7 +101,8 @@ def test_only_a_norm_forgets_the_contrast_of_a_layer():
         net = TransformNet(features=2, blocks=0, norm=norm, use_bias=False)
         params = draw_like(abstract_params(net))
         louder = params | {"down": jax.tree.map(lambda x: 3 * x, params["down"])}
-        outputs = [net.apply({"params": p}, *arguments(net))[0] for p in (params, louder)]
+        run = jax.jit(net.apply)
+        outputs = [run({"params": p}, *arguments(net))[0] for p in (params, louder)]
         assert (float(jnp.abs(outputs[0] - outputs[1]).max()) < 1e-3) == steady
 
 
@@ -108,8 +111,9 @@ def test_clips_do_not_see_each_other():
         net = TransformNet(features=2, blocks=1, norm=norm)
         params = draw_like(abstract_params(net))
         together = arguments(net, clips=2)
-        both = net.apply({"params": params}, *together)
-        alone = net.apply({"params": params}, *jax.tree.map(lambda x: x[1:], together))
+        run = jax.jit(net.apply)
+        both = run({"params": params}, *together)
+        alone = run({"params": params}, *jax.tree.map(lambda x: x[1:], together))
         for a, b in zip(jax.tree.leaves(both), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(a[1:], b, atol=1e-5)
 
