@@ -97,21 +97,6 @@ class RecordSource:
         self.names = [f"{folder} {split} {clip.name} from {clip.number}" for clip in self.clips]
         self.provides = self._fields(fields)
 
-        self._import_everything()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._import_everything()
-
-    def _import_everything(self) -> None:
-        """Reads a record before threads do.
-
-        TFDS imports lazily under a lock of its own, and two threads that import it for the first
-        time can wait for each other for ever.
-        """
-        with contextlib.suppress(Exception):  # `read` names what is wrong.
-            self._records.__getitems__([0])
-
     def _fields(self, wanted: Sequence[str] | None) -> frozenset[str]:
         has = frozenset(
             name for name, stored in _FIELDS.items() if any(c.has(stored) for c in self.clips)
