@@ -8,6 +8,7 @@ Every step is a command that a user would type, and is printed before it runs.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "configs/demo.py"
+FASTER = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Huge pages for a step's temporary memory, which XLA:CPU asks for anew every time: a quarter of
+the step's time otherwise (docs/benchmarks.md)."""
 
 
 def main() -> None:
@@ -47,8 +51,10 @@ def main() -> None:
 def run(*arguments: str) -> None:
     """Runs ``python -m v2v_jax.main`` with these arguments."""
     command = ["-m", "v2v_jax.main", *arguments]
-    print("\n$ python " + shlex.join(command), flush=True)
-    result = subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
+    settings = " ".join(f"{name}={value}" for name, value in FASTER.items())
+    print(f"\n$ {settings} python {shlex.join(command)}", flush=True)
+    environment = FASTER | os.environ
+    result = subprocess.run([sys.executable, *command], cwd=ROOT, check=False, env=environment)
     if result.returncode:
         raise SystemExit(result.returncode)
 
