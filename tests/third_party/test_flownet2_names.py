@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import flax.linen as nn
 import flownet2_weights
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flownet2_port import FlowNet2, FlowNetC, FlowNetS, FlowNetSD, params_from_torch
+from flownet2_port import FlowNet2, FlowNetC, FlowNetS, FlowNetSD, networks, params_from_torch
 from flownet2_port.flownet2 import stand_alone_flow
 from flownet2_port.layers import Deconv
 from flownet2_port.torch_names import _NETS, _slots
@@ -118,6 +120,28 @@ def test_wrong_channels_and_pairs_are_said():
         jax.eval_shape(FlowNetS().init, key, frame)
 
 
+class Seen(Exception):
+    """What conv3_1 was given."""
+
+
+def test_conv3_1_sees_the_redirected_features_and_the_activated_correlation(monkeypatch):
+    # The goldens cannot tell: products of activated features are hardly ever negative on average.
+    monkeypatch.setattr(networks, "correlate", lambda a, b: jnp.full((*a.shape[:3], 441), -1.0))
+
+    def stop(run: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if context.module.name == "conv3_1":
+            raise Seen(args[0])
+        return run(*args, **kwargs)
+
+    x = jnp.zeros((1, 64, 64, 6))
+    with nn.intercept_methods(stop), pytest.raises(Seen) as caught:
+        FlowNetC().init(jax.random.key(0), x)
+    seen = caught.value.args[0]
+    assert seen.shape == (1, 8, 8, 473)
+    np.testing.assert_array_equal(seen[..., :32], 0)
+    np.testing.assert_allclose(seen[..., 32:], -0.1, rtol=1e-6)
+
+
 class Constant:
     """A net that answers 0.25 everywhere."""
 
@@ -128,8 +152,9 @@ class Constant:
 
 
 def test_alone_a_net_is_multiplied_by_20_and_enlarged():
+    net: Any = Constant()
     frame = jnp.zeros((1, 64, 128, 3))
-    flow = stand_alone_flow(Constant(), {}, frame, frame)  # type: ignore[arg-type]
+    flow = stand_alone_flow(net, {}, frame, frame)
     assert flow.shape == (1, 64, 128, 2)
     np.testing.assert_allclose(flow, 5, rtol=1e-6)
 

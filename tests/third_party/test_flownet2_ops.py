@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flownet2_port
 import jax
 import jax.numpy as jnp
@@ -59,14 +61,14 @@ def test_correlation_sums_are_float32():
     a, b = (jnp.asarray(draw(1, 8, 8, 256, seed=i), jnp.bfloat16) for i in (0, 1))
     value = correlate(a, b)
     assert value.dtype == jnp.float32
-    wide = [np.asarray(x.astype(jnp.float32)) for x in (a, b)]
-    assert distance(value, plain_correlation(*wide, 10, 2)) < 1e-6
+    a, b = (np.asarray(x, np.float32) for x in (a, b))
+    assert distance(value, plain_correlation(a, b, 10, 2)) < 1e-6
 
 
 @pytest.mark.parametrize("height", [32, 64])
 def test_correlation_costs_less_than_twice_its_work_and_little_memory(height):
     x = jax.ShapeDtypeStruct((1, height, 64, 256), jnp.float32)
-    program = jax.jit(correlate).lower(x, x).compile()
+    program: Any = jax.jit(correlate).lower(x, x).compile()
     work = 2 * height * 64 * 441 * 256
     assert work < program.cost_analysis()["flops"] < 2 * work
     assert program.memory_analysis().temp_size_in_bytes < work / 2 * 4 / 10

@@ -107,7 +107,11 @@ def test_gradients_are_finite_where_nothing_moves(params, golden, dtype):
 
     @jax.jit
     def slope(params: Any, first: jax.Array, second: jax.Array) -> jax.Array:
-        return jax.grad(lambda x: FlowNet2(dtype).apply({"params": params}, x, second).sum())(first)
+        def total(x: jax.Array) -> jax.Array:
+            flow: Any = FlowNet2(dtype).apply({"params": params}, x, second)
+            return flow.sum()
+
+        return jax.grad(total)(first)
 
     for second in (frame, jnp.zeros_like(frame)):
         gradient = slope(params, frame, second)
@@ -119,7 +123,7 @@ def test_work_and_memory_at_the_papers_size():
     net, x = FlowNet2(), jax.ShapeDtypeStruct((1, 256, 512, 3), jnp.float32)
     params = jax.eval_shape(net.init, jax.random.key(0), x, x)["params"]
     run = jax.jit(lambda p, a, b: net.apply({"params": p}, a, b))
-    program = run.lower(params, x, x).compile()
+    program: Any = run.lower(params, x, x).compile()
     assert program.cost_analysis()["flops"] < 1.05 * 132.6e9
     assert program.memory_analysis().temp_size_in_bytes < 1.5e9
 
@@ -131,19 +135,20 @@ def test_normalisation(golden):
 
 @pytest.mark.parametrize("case", ["c256", "c32"])
 def test_correlation(ops, case):
-    a, b = (nhwc(ops[f"corr_{case}_{name}"]) for name in "ab")
+    a, b = (jnp.asarray(nhwc(ops[f"corr_{case}_{name}"])) for name in "ab")
     assert distance(nchw(correlate(a, b)), ops[f"corr_{case}_out_f64"]) < GATE
 
 
 @pytest.mark.parametrize("case", ["zero", "sub", "int", "far", "huge", "edge"])
 def test_resampling(ops, case):
-    image, flow = nhwc(ops["resample_image"]), nhwc(ops[f"resample_flow_{case}"])
+    names = ("resample_image", f"resample_flow_{case}")
+    image, flow = (jnp.asarray(nhwc(ops[name])) for name in names)
     assert distance(nchw(resample(image, flow)), ops[f"resample_out_{case}_f64"]) < GATE
 
 
 @pytest.mark.parametrize("channels", [2, 3])
 def test_channel_norm(ops, channels):
-    value = channel_norm(nhwc(ops[f"cnorm{channels}_x"]))
+    value = channel_norm(jnp.asarray(nhwc(ops[f"cnorm{channels}_x"])))
     assert distance(nchw(value), ops[f"cnorm{channels}_out_f64"]) < GATE
 
 

@@ -29,10 +29,8 @@ def normalise_pair(first: Array, second: Array) -> Array:
     Returns:
         [N, H, W, 6], at least float32.
     """
-    # Grey is taken off first, exactly, and rows are averaged before columns: a running float32 sum
-    # over 400,000 bytes would lose the fifth digit.
-    pair = at_least_float32(jnp.stack([first, second], axis=3)) - 127.5
-    mean = pair.mean(2, keepdims=True).mean((1, 3), keepdims=True)
+    pair = at_least_float32(jnp.stack([first, second], axis=3))
+    mean = pair.mean((1, 2, 3), keepdims=True)
     pair = (pair - mean) / 255
     return pair.reshape(*pair.shape[:3], 6)
 
