@@ -34,9 +34,9 @@ def get_config():
     config.weights.temporal = 2.5
     config.optimizer.learning_rate = 5e-4
     config.ema_decay = 0.99
-    config.steps = 480
+    config.steps = 360
     config.log_every = 25
-    config.picture_every = 240
-    config.checkpoint_every = 240
+    config.picture_every = 180
+    config.checkpoint_every = 180
     config.evaluate_every = 0
     return config
