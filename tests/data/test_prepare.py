@@ -354,18 +354,15 @@ def test_progress_says_how_long(raw, tmp_path, capsys, monkeypatch):
 
 def test_flow_is_scaled_by_the_ratio_of_its_own_axis():
     u, v = np.full((1080, 1920), 7.5, np.float32), np.full((1080, 1920), -4.0, np.float32)
-    valid = np.ones(u.shape, bool)
-    valid[600, 1000] = False
+    u[600, 1000] = np.nan
     for fit, ratios in (("squeeze", (512 / 1920, 256 / 1080)), ("crop", (512 / 1920, 256 / 960))):
-        flow = Resampler(256, 512, fit).flow(u, v, valid).astype(np.float32)
+        flow = Resampler(256, 512, fit).flow(u, v).astype(np.float32)
         unknown = np.isnan(flow).any(-1)
         assert unknown.sum() == 1
         expected = np.array([7.5, -4.0]) * ratios
         np.testing.assert_allclose(flow[~unknown], np.tile(expected, (131071, 1)), rtol=1e-3)
     row = int(600 * 256 / 1080)
-    assert np.isnan(Resampler(256, 512, "squeeze").flow(u, v, valid)[row, int(1000 * 512 / 1920)])[
-        0
-    ]
+    assert np.isnan(Resampler(256, 512, "squeeze").flow(u, v)[row, int(1000 * 512 / 1920)])[0]
 
 
 @pytest.mark.parametrize("height, width", [(18, 32), (27, 48), (7, 13), (60, 100)])
@@ -375,11 +372,13 @@ def test_a_pixel_an_unknown_one_touches_is_unknown(height, width):
     u, v = rng.normal(size=(2, 27, 48)).astype(np.float32)
     valid = rng.random((27, 48)) > 0.05
     resampler = Resampler(height, width, "squeeze")
-    flow = resampler.flow(u, v, valid)
-    lifted = resampler.flow(np.where(valid, u, u + 100), v, np.ones_like(valid))
-    plain = resampler.flow(u, v, np.ones_like(valid))
+    # One component is unknown where the other is known.
+    flow = resampler.flow(np.where(valid, u, np.nan).astype(np.float32), v)
+    lifted = resampler.flow(np.where(valid, u, u + 100), v)
+    plain = resampler.flow(u, v)
     touched = (lifted != plain)[..., 0]
-    np.testing.assert_array_equal(np.isnan(flow[..., 0]), touched)
+    for axis in range(2):
+        np.testing.assert_array_equal(np.isnan(flow[..., axis]), touched)
     np.testing.assert_allclose(flow[~touched], plain[~touched], rtol=1e-2, atol=1e-3)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable
 
+import cv2
 import numpy as np
 
 from v2v_jax.data import class_maps
@@ -204,7 +205,7 @@ def read_labels(member: Member, size: tuple[int, ...], class_map: ClassMap) -> n
 
 
 def read_flow(member: Member, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """u, v (float32 [H, W], as stored) and valid (bool [H, W]), of the picture's size.
+    """u, v (float32 [H, W], NaN where unknown) and valid (bool [H, W]), of the picture's size.
 
     Raises:
         ValueError: another size, or damaged.
@@ -212,7 +213,11 @@ def read_flow(member: Member, size: tuple[int, ...]) -> tuple[np.ndarray, np.nda
     u, v = decode_flow(member)
     if u.shape != size:
         raise ValueError(f"{member.where}: {_by(u.shape)} flow of a {_by(size)} picture")
-    return u, v, flow_valid(u, v)
+    valid = flow_valid(u, v)
+    if cv2.countNonZero(valid.view(np.uint8)) < valid.size:
+        unknown = ~valid
+        u[unknown] = v[unknown] = np.nan
+    return u, v, valid
 
 
 def _flows(name: str, members: list[Member | None], size: tuple[int, ...]) -> Arrays:

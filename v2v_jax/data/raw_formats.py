@@ -110,7 +110,7 @@ def _array(data: bytes) -> np.ndarray:
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, np.float32)
+    return np.array(array, np.float32, order="C")  # A copy: the npz is read only.
 
 
 def _check_png(data: bytes, member: Member) -> None:

@@ -37,27 +37,32 @@ class Resampler:
         part = self._part(labels)
         return cv2.resize(part, (self.width, self.height), interpolation=cv2.INTER_NEAREST_EXACT)
 
-    def flow(self, u: np.ndarray, v: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """u, v float32 [h, w] in pixels, valid bool [h, w] -> float16 [height, width, 2].
-
-        In pixels of the new size, NaN where unknown.
-        """
-        u, v, known = self._part(u), self._part(v), self._part(valid).view(np.uint8)
-        rows, columns = known.shape
-        some = cv2.countNonZero(known) < known.size
+    def flow(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """u, v float32 [h, w] -> float16 [height, width, 2]; in pixels, NaN where unknown."""
+        u, v = self._part(u), self._part(v)
+        rows, columns = u.shape
         flow = np.empty((self.height, self.width, 2), np.float32)
         for at, (part, ratio) in enumerate(((u, self.width / columns), (v, self.height / rows))):
-            # A NaN would spread, so unknown pixels count as 0 until the result is masked.
-            clean = cv2.copyTo(part, known) if some else part
-            np.multiply(self._smooth(clean), np.float32(ratio), out=flow[..., at])
-        if some:
-            flow[self._smooth((known == 0).astype(np.float32)) > 0] = np.nan
+            np.multiply(self._smooth_known(part), np.float32(ratio), out=flow[..., at])
+        flow[np.isnan(flow[..., 0] + flow[..., 1])] = np.nan
         return flow.astype(np.float16)
+
+    def _smooth_known(self, part: np.ndarray) -> np.ndarray:
+        """float32 [h, w]: NaN where any pixel that contributes is."""
+        if self._shrinks(part):  # Averages over areas spread a NaN to just those.
+            return self._smooth(part)
+        # Interpolation also multiplies NaN by weights of 0.
+        unknown = np.isnan(part)
+        smooth = self._smooth(np.where(unknown, np.float32(0), part))
+        smooth[self._smooth(unknown.astype(np.float32)) > 0] = np.nan
+        return smooth
 
     def _part(self, array: np.ndarray) -> np.ndarray:
         return array if self.fit == "squeeze" else crop_to_aspect(array, self.height, self.width)
 
     def _smooth(self, array: np.ndarray) -> np.ndarray:
-        shrinks = array.shape[0] >= self.height and array.shape[1] >= self.width
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if self._shrinks(array) else cv2.INTER_LINEAR
         return cv2.resize(array, (self.width, self.height), interpolation=how)
+
+    def _shrinks(self, array: np.ndarray) -> bool:
+        return array.shape[0] >= self.height and array.shape[1] >= self.width

@@ -72,8 +72,8 @@ class FrameWork:
                     labels = read_labels(member, size, self.class_map)
                     coded[name] = record_format.encode_labels(self.resampler.labels(labels))
                 else:
-                    flow = self.resampler.flow(*read_flow(member, size))
-                    coded[name] = record_format.encode_flow(flow)
+                    u, v, _ = read_flow(member, size)
+                    coded[name] = record_format.encode_flow(self.resampler.flow(u, v))
                 return record_format.OPTIONAL[name]
             except (ValueError, OSError) as error:
                 skipped.append(Skip(member.short, reason_of(error, member)))
