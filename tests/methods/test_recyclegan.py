@@ -182,7 +182,7 @@ def test_the_variants_are_upstreams():
         # The identity counts in units of the cycle.
         ({"cycle": 0.0}, {"cycle", "identity"}),
     ],
-    ids=lambda value: next(iter(value)),
+    ids=["adversarial", "recycle", "prediction", "identity", "cycle"],
 )
 def test_a_weight_of_0_removes_the_term_from_the_program(trained, weights, names):
     full = VARIANTS["reCycle"]
