@@ -22,7 +22,7 @@ from v2v_jax.command_line import height_width, one_line_errors, unknown_field
         ("stepz", ["'stepz' in config:", "'steps'"]),
         ("optimizer.learning_rat", ["in config.optimizer:", "'learning_rate'"]),
         ("optimiser.learning_rate", ["'optimiser' in config:", "'optimizer'"]),
-        ("weights.zzz", ["it has adversarial, content, cycle, temporal"]),
+        ("weights.zzz", ["it has adversarial, content, cycle, identity"]),
         ("steps.deeper", ["'deeper' in config.steps", "no fields"]),
     ],
 )
@@ -49,7 +49,7 @@ def test_known_fields_are_no_problem():
         (["--config", "configs/dmo.py"], ["configs/dmo.py", "no such file"]),
         ([*DEMO, "--config.stepz=3"], ["'stepz'", "'steps'"]),
         ([*DEMO, "--config.data.siz=3,4"], ["config.data", "'size'"]),
-        ([*DEMO, "--config.steps=many"], ["config.steps=many", "type int, like 480"]),
+        ([*DEMO, "--config.steps=many"], ["config.steps=many", "type int, like 360"]),
         ([*DEMO, "--config.steps=1.5"], ["config.steps=1.5", "type int"]),
         ([*DEMO, "--config.weights.cycle=ten"], ["config.weights.cycle=ten", "type float"]),
         ([*DEMO, "--config.truncate=maybe"], ["config.truncate=maybe", "type bool, like False"]),

@@ -65,7 +65,7 @@ def test_the_synthetic_source_hands_on_everything_exact():
     world = World("street", height=16, width=32, clips=2, length=6)
     source = SyntheticSource(world)
     assert len(source) == 2 and source.lengths == [6, 6] and len(source.names) == 2
-    assert source.provides == {"flow", "labels"}
+    assert source.provides == {"flow", "forward_flow", "labels"}
     clip, exact = source.read(1, 2, 3), world.frames(1, 2, 3)
     assert set(clip) == {"frames", "labels", "flow", "forward_flow"}
     for name, array in [
