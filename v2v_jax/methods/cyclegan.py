@@ -86,7 +86,9 @@ class CycleGan:
                     fake, frames[OTHER[name]], shown,
                 )  # fmt: skip
                 total["discriminator"] += terms[f"{name}/discriminator"]
-            total["generator"] += sum(self._weight(term) * value for term, value in mine.items())
+            total["generator"] += sum(
+                per_frame.weight_of(self.weights, term) * value for term, value in mine.items()
+            )
             terms |= {f"{name}/{term}": value for term, value in mine.items()}
             count = batch["source"]["frames"].shape[1]
             pictures |= {f"{name}/source": frames[name][:count], f"{name}/output": fake[:count]}
@@ -118,10 +120,6 @@ class CycleGan:
         """See ``methods.base.Method.translate``."""
         carry, translation = self.rollout(generator, frozen, carry, frames, flow)
         return carry, translation.output
-
-    def _weight(self, term: str) -> float:
-        weights = dataclasses.asdict(self.weights)
-        return weights[term] * (self.weights.cycle if term == "identity" else 1)
 
     def _generator_terms(
         self, forth: Params, back: Params, frames: dict[str, Array], name: str, fake: Array

@@ -74,8 +74,17 @@ def remember(
     return {name: pool}, shown
 
 
+def weight_of(weights: Any, term: str) -> float:
+    """A term's weight; that of ``identity`` is counted in units of ``cycle``, as upstream does."""
+    return getattr(weights, term) * (weights.cycle if term == "identity" else 1)
+
+
 def rollout(image: nn.Module, params: Params, frames: Array) -> Translation:
     """Frames [B, T, H, W, 3] one by one: nothing is warped, every mask is 0."""
-    output = unfold(apply(image, params, fold(frames)), frames.shape[0])
+    return unwarped(unfold(apply(image, params, fold(frames)), frames.shape[0]))
+
+
+def unwarped(output: Array) -> Translation:
+    """The translation whose frames [B, T, H, W, 3] know nothing of each other."""
     none = jnp.zeros_like(output[..., :1])
     return Translation(output, output, output, none, jnp.zeros_like(output[..., :2]), none)

@@ -95,7 +95,9 @@ class RecycleGan:
         pictures: dict[str, Array] = {}
         for name in DIRECTIONS:
             mine, judging, shown = self._direction(params, frames[name], frames[OTHER[name]], name)
-            total["generator"] += sum(self._weight(term) * value for term, value in mine.items())
+            total["generator"] += sum(
+                per_frame.weight_of(self.weights, term) * value for term, value in mine.items()
+            )
             total["discriminator"] += judging.get("discriminator", 0.0)
             terms |= {f"{name}/{term}": value for term, value in (mine | judging).items()}
             pictures |= {f"{name}/{key}": value[0] for key, value in shown.items()}
@@ -128,10 +130,6 @@ class RecycleGan:
         """See ``methods.base.Method.translate``."""
         carry, translation = self.rollout(generator, frozen, carry, frames, flow)
         return carry, translation.output
-
-    def _weight(self, term: str) -> float:
-        weights = dataclasses.asdict(self.weights)
-        return weights[term] * (self.weights.cycle if term == "identity" else 1)
 
     def _direction(
         self, params: dict[str, Params], x: Array, real: Array, name: str

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from v2v_jax import losses
+from v2v_jax.methods import per_frame
 from v2v_jax.methods.window import apply, decode
 from v2v_jax.recurrence import fold, unfold
 from v2v_jax.types import Array, Aux, Batch, Params, Translation
@@ -92,9 +93,7 @@ class Segmentation:
         """The classes' colours of every frame."""
         logits = apply(self.net, generator, fold(frames))
         output = unfold(_painted(jnp.argmax(logits, axis=-1)), frames.shape[0])
-        none = jnp.zeros_like(output[..., :1])
-        flow = jnp.zeros_like(output[..., :2])
-        return carry, Translation(output, output, output, none, flow, none)
+        return carry, per_frame.unwarped(output)
 
     def translate(
         self,
