@@ -95,9 +95,10 @@ class Recurrent:
         def direction(rng: Array) -> tuple[Params, Params]:
             keys = jax.random.split(rng, 3)
             image = self.image.init(keys[0], frame)["params"]
-            fusion = self.fusion.init(keys[1], frame, frame).get("params", {})
+            fusion = self.fusion.init(keys[1], frame, frame).get("params")
             judge = self.discriminator.init(keys[2], frame)["params"]
-            return {"image": image, "fusion": fusion}, judge
+            # Checkpoints hold no empty groups, so a fusion without parameters has none either.
+            return {"image": image} | ({"fusion": fusion} if fusion else {}), judge
 
         made = [direction(key) for key in jax.random.split(rng, 2)]
         generators, judges = zip(*made, strict=True)
@@ -169,7 +170,7 @@ class Recurrent:
     def _networks(self, generator: Params) -> Networks:
         return Networks(
             lambda x: apply(self.image, generator["image"], x),
-            lambda raw, warped: apply(self.fusion, generator["fusion"], raw, warped),
+            lambda raw, warped: apply(self.fusion, generator.get("fusion", {}), raw, warped),
         )
 
     @property
