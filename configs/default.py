@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 def get_config() -> Any:
     """The paper's method at the paper's size; ``data`` must be filled in."""
     config: Any = ConfigDict()
-    config.method = "recurrent"  # the paper's; "cyclegan", "cycada", "segmentation"
+    # The paper's; "cyclegan", "recyclegan", "cycada", "blind_temporal", "segmentation".
+    config.method = "recurrent"
     config.seed = 0
 
     config.data = ConfigDict()
@@ -38,6 +39,9 @@ def get_config() -> Any:
     config.image.blocks = 6
 
     config.fusion = ConfigDict()  # the fusion block F (appendix A.1)
+    # "learned"; without parameters: "average" (half of each) or "rule" (the carried pixel wherever
+    # the source bears the flow out, for which it needs config.gate).
+    config.fusion.kind = "learned"
     config.fusion.features = 32
     config.fusion.kernel = 3
     config.fusion.signed = False  # True: raw - warped, as eq. 2 prints it
@@ -53,6 +57,18 @@ def get_config() -> Any:
     # A file of torchvision's weights (tools/convert_torch_weights.py), or the literal "random".
     config.content.weights = ""
     config.content.features = 64  # narrower only with "random"
+    config.content.normalise = True  # instance norm; False is upstream's for blind_temporal
+
+    config.predictor = ConfigDict()  # recyclegan: the U-Net that foresees frames
+    config.predictor.features = 64
+    config.predictor.depth = 0  # halvings of the frame, 8 is unet_256; 0: as many as it allows
+
+    config.stabiliser = ConfigDict()  # blind_temporal: TransformNet
+    config.stabiliser.features = 32
+    config.stabiliser.blocks = 5
+    config.stabiliser.norm = "none"  # upstream's published network, by a slip; or "instance"
+    config.stabiliser.use_bias = True  # where there is no norm
+    config.stabiliser.run = ""  # the workdir of the translator it is trained over
 
     config.segmenter = ConfigDict()  # what "segmentation" trains and "cycada" is judged by
     config.segmenter.net = "small"
@@ -79,8 +95,13 @@ def get_config() -> Any:
     config.weights.cycle = 10.0
     config.weights.content = 1.0
     config.weights.temporal = 10.0
-    config.weights.identity = 0.5  # cyclegan and cycada, times cycle
+    config.weights.identity = 0.5  # cyclegan, recyclegan and cycada, times cycle
     config.weights.semantic = 0.0  # cycada
+    config.weights.recycle = 0.0  # recyclegan; upstream's: 10
+    config.weights.prediction = 0.0  # recyclegan; upstream's: 10
+    config.weights.adversarial_prediction = 0.0  # recyclegan: of predictions from real frames
+    config.weights.short_term = 0.0  # blind_temporal; upstream's: 100
+    config.weights.long_term = 0.0  # blind_temporal; upstream's: 100
 
     config.pool = 0  # generated frames the discriminator is reminded of; CycleGAN's own: 50
     config.adversarial = "vanilla"  # eq. 3 from logits; "lsgan", "hinge"

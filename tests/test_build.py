@@ -48,6 +48,8 @@ def tiny(make: Any = demo, **changes: Any) -> Any:
         ({"flow.kind": "farneback"}, ["'kind'", "farneback", "zero, dis, given"]),
         ({"precision": "int8"}, ["'precision'", "float32, bfloat16"]),
         ({"cycle_memory": "none"}, ["cycle_memory", "'source'"]),
+        ({"fusion.kind": "max"}, ["'kind'", "'max'", "learned, average, rule"]),
+        ({"fusion.kind": "rule", "gate": False}, ["config.fusion.kind", "--config.gate=true"]),
     ],
     ids=str,
 )
@@ -87,7 +89,7 @@ def test_random_content_weights_are_said_aloud_and_the_same_every_time(caplog):
 
 def test_without_the_content_term_no_weights_are_asked_for():
     config = tiny(**{"weights.content": 0.0, "content.weights": ""})
-    assert build.frozen(config) == {"content": {}, "flow": {}, "segmenter": {}}
+    assert build.frozen(config) == {"content": {}, "flow": {}, "segmenter": {}, "translator": {}}
     assert networks.random_weights_note(config) is None
 
 

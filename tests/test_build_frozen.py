@@ -157,7 +157,7 @@ def test_both_random_networks_are_named_aloud(caplog):
     assert networks.random_weights_note(config) == flows.random_note(config)
     config.flow.kind = "dis"  # Then nobody looks at its weights.
     assert networks.random_weights_note(config) is None
-    assert build.frozen(config) == {"content": {}, "flow": {}, "segmenter": {}}
+    assert build.frozen(config) == {"content": {}, "flow": {}, "segmenter": {}, "translator": {}}
 
 
 def test_a_run_trained_with_neural_flow_translates_with_it(raft_file, caplog):

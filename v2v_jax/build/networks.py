@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from v2v_jax.build import flows, pretrained, segmenters
+from v2v_jax.build import flows, pretrained, segmenters, translators
 from v2v_jax.build.choice import Config, choice
 from v2v_jax.flow.base import HostFlow
 from v2v_jax.flow.dis import Dis
@@ -41,15 +41,21 @@ def _content_note(config: Config) -> str | None:
 def extractor(config: Config, dtype: Any = None) -> Vgg:
     """The content network of eq. 6."""
     net = choice(config.content, "net", CONTENT)
-    return net(config.content.tap, features=config.content.features, normalise=True, dtype=dtype)
+    return net(
+        config.content.tap,
+        features=config.content.features,
+        normalise=config.content.normalise,
+        dtype=dtype,
+    )
 
 
 def frozen(config: Config) -> Params:
-    """Parameters of the networks that are not trained: "content", "flow" and "segmenter".
+    """Parameters of what is not trained: "content", "flow", "segmenter" and "translator".
 
     Raises:
-        ValueError: weights that are neither a file of that network nor the literal "random".
-        FileNotFoundError: a weight file that does not exist.
+        ValueError: weights that are neither a file of that network nor the literal "random"; a
+            run of another network.
+        FileNotFoundError: a weight file, or a run, that does not exist.
     """
     if note := random_weights_note(config):
         logging.warning("%s", note)
@@ -57,6 +63,7 @@ def frozen(config: Config) -> Params:
         "content": _content_params(config),
         "flow": flows.params(config),
         "segmenter": segmenters.params(config),
+        "translator": translators.params(config),
     }
 
 
@@ -69,6 +76,7 @@ def abstract_frozen(config: Config) -> Params:
         "content": content,
         "flow": flows.abstract_params(config),
         "segmenter": segmenters.abstract_params(config),
+        "translator": translators.abstract_params(config),
     }
 
 

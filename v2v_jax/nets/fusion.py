@@ -52,3 +52,19 @@ class Fusion(nn.Module):
             name="head",
         )(y)
         return jax.nn.sigmoid(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
+
+
+class Constant(nn.Module):
+    """A mask that is the same everywhere, for ablations; no parameters.
+
+    Call with raw and warped, float [N, H, W, 3]; returns [N, H, W, 1].
+
+    Attributes:
+        value: in [0, 1]; 0.5 averages, 1 keeps every carried pixel that a gate lets pass.
+    """
+
+    value: float
+
+    @nn.compact
+    def __call__(self, raw: Array, warped: Array) -> Array:
+        return jnp.full_like(raw[..., :1], self.value)
