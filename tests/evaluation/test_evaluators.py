@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from v2v_jax.evaluation import evaluators
+from v2v_jax.evaluation import evaluators, metrics
 from v2v_jax.evaluation.evaluators import Judges
 from v2v_jax.evaluation.verdicts import Verdict, distance_rows, format_figures, verdicts
 from v2v_jax.methods.base import Method
@@ -302,6 +302,13 @@ def test_segmentation_is_pooled_over_clips_and_figures_are_averaged():
     pooled = single[0].counts["at_60/miou/output"] + single[1].counts["at_60/miou/output"]
     accuracy = np.diagonal(pooled).sum() / pooled.sum()
     assert figures["at_60/pixel_accuracy/output"] == pytest.approx(accuracy)
+    # Whole clips, every frame.
+    whole = evaluators.pooled_counts(single, "output")
+    assert whole is not None and whole.sum() == 2 * LENGTH * HEIGHT * WIDTH
+    assert figures["pixel_accuracy/output"] == pytest.approx(np.trace(whole) / whole.sum())
+    scores = metrics.segmentation_scores(whole)
+    assert figures["miou/output"] == scores.miou_official
+    assert figures["fwiou/output"] == scores.fwiou
     with pytest.raises(ValueError, match="no clips"):
         dict(evaluators.evaluate(HONEST, {}, {}, [], flow_for_method=None))
 

@@ -141,6 +141,8 @@ def test_confusion_by_hand():
     assert scores.miou_zero_for_absent == pytest.approx(0.5 / 3)
     assert scores.miou_labelled == pytest.approx(0.25)
     assert scores.pixel_accuracy == pytest.approx(1 / 3)
+    # Class 0 has two of the three labelled pixels and an IoU of a half; class 1 has none.
+    assert scores.fwiou == pytest.approx(2 / 3 * 0.5)
 
 
 def test_scores_of_nothing_labelled_are_not_a_number():

@@ -77,6 +77,17 @@ def test_the_report_stands_alone_and_says_what_must_not_be_missed(run):
     assert not list(workdir.glob("*.part"))
 
 
+def test_the_report_has_the_flip_matrix_where_a_segmenter_reads(tmp_path):
+    evaluate_run(
+        method=fakes.HONEST, generator={}, frozen={}, clips=[fakes._clip()], flow=exact_flow,
+        scoring_flow=None, judges=fakes.JUDGES, workdir=tmp_path, config={},
+    )  # fmt: skip
+    page = (tmp_path / "report.html").read_text()
+    assert "What each class of the source is read as" in page
+    assert "<td>road</td>" in page and "<th>sidewalk</th>" in page.replace(' rowspan="2"', "")
+    assert "fwIoU" in page and "fwiou/output" in (tmp_path / "evaluation.json").read_text()
+
+
 def test_failures_are_printed_loudly(tmp_path, capsys, caplog):
     with caplog.at_level(logging.WARNING, "absl"):
         evaluate(tmp_path, [fakes._clip()], fakes.SMEARING)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ WINDOW = 2
 PHOTOMETRIC_TOLERANCE = 0.1
 """Real video: above this difference (RMS over channels, [0, 1]) source and flow disagree."""
 
+T = TypeVar("T")
 HostFlow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(current, previous), uint8 [H, W, 3] -> backward flow float32 [H, W, 2]."""
 
@@ -240,7 +241,7 @@ def score_clip(
     if judges.share_target is not None:
         for name, video in videos.items():
             values[f"share_target/{name}"] = judges.share_target(video)
-    counts = {}
+    counts = _readings(clip, videos, judges)
     for distance in distances:
         at = f"at_{distance}/"
         window = frames_at(distance, len(frames))
@@ -251,10 +252,7 @@ def score_clip(
             values[f"{at}warping_error/{name}"] = _nanmean(error.pairs[pairs])
         if judges.features is not None:
             values |= _prefixed(at, _structure(judges.features, videos, window))
-        if judges.segment is not None and "labels" in clip:
-            for name, video in videos.items():
-                seen = judges.segment(video[window])
-                counts[f"{at}miou/{name}"] = metrics.confusion(clip["labels"][window], seen)
+        counts |= _prefixed(at, _readings(clip, videos, judges, window))
     smeared = errors["output"].mean < errors["source"].mean
     return ClipScores(clip["name"], values, counts, smeared, translated, regions)
 
@@ -279,12 +277,25 @@ def summarise(scores: Sequence[ClipScores]) -> Iterator[tuple[str, float]]:
         pooled = np.sum([clip.counts[name] for clip in scores if name in clip.counts], axis=0)
         result = metrics.segmentation_scores(pooled)
         yield name, result.miou_official
+        if not name.startswith("at_"):
+            yield name.replace("miou/", "fwiou/"), result.fwiou
         yield name.replace("miou/", "pixel_accuracy/"), result.pixel_accuracy
     errors = {name: mean[f"warping_error/{name}"] for name in ("source", "raw", "output")}
     yield "raw_over_output", _ratio(errors["raw"], errors["output"])
     yield "output_over_source", _ratio(errors["output"], errors["source"])
     yield "smeared_clips", float(sum(clip.smeared for clip in scores))
     yield "clips", float(len(scores))
+
+
+def pooled_counts(scores: Sequence[ClipScores], video: str) -> np.ndarray | None:
+    """Confusion counts of whole clips, int64 [classes, classes + 1], added up; None if unknown.
+
+    Args:
+        scores: of the clips.
+        video: "source", "raw" or "output".
+    """
+    found = [clip.counts[f"miou/{video}"] for clip in scores if f"miou/{video}" in clip.counts]
+    return np.sum(found, axis=0) if found else None
 
 
 def host_flow(frames: np.ndarray, flow: HostFlow | np.ndarray | None) -> np.ndarray | None:
@@ -365,7 +376,19 @@ def _structure(
     }
 
 
-def _prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
+def _readings(
+    clip: EvaluationClip, videos: dict[str, np.ndarray], judges: Judges, part: slice = slice(None)
+) -> dict[str, np.ndarray]:
+    """Confusion counts of the labels against what the segmenter reads in each video."""
+    if judges.segment is None or "labels" not in clip:
+        return {}
+    return {
+        f"miou/{name}": metrics.confusion(clip["labels"][part], judges.segment(video[part]))
+        for name, video in videos.items()
+    }
+
+
+def _prefixed(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
     return {prefix + name: value for name, value in values.items()}
 
 

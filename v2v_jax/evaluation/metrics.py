@@ -167,6 +167,8 @@ class SegmentationScores(NamedTuple):
     miou_labelled: float
     """Mean over the classes that are labelled."""
     pixel_accuracy: float
+    fwiou: float
+    """Frequency-weighted IoU (Table 1): mean weighted by how often each class is labelled."""
 
 
 def segmentation_scores(counts: np.ndarray) -> SegmentationScores:
@@ -180,13 +182,14 @@ def segmentation_scores(counts: np.ndarray) -> SegmentationScores:
     iou = np.divide(hit, union, out=np.full(classes, np.nan), where=union > 0)
     total = labelled.sum()
     if total == 0:
-        return SegmentationScores(iou, np.nan, np.nan, np.nan, np.nan)
+        return SegmentationScores(iou, *[np.nan] * 5)
     return SegmentationScores(
         iou,
         miou_official=float(np.nanmean(iou)),
         miou_zero_for_absent=float(np.nan_to_num(iou).mean()),
         miou_labelled=float(iou[labelled > 0].mean()),
         pixel_accuracy=float(hit.sum() / total),
+        fwiou=float(np.sum(np.nan_to_num(iou) * labelled) / total),
     )
 
 

@@ -207,7 +207,7 @@ def _head(columns: Sequence[str]) -> str:
 
 
 def _words(name: str) -> str:
-    return html.escape(name.replace("_", " ").replace("miou", "mIoU"))
+    return html.escape(name.replace("_", " ").replace("iou", "IoU"))
 
 
 def _curves(metrics_jsonl: Path) -> str:

@@ -21,8 +21,10 @@ from v2v_jax.evaluation.evaluators import (
     HostFlow,
     Judges,
     evaluate_clip,
+    pooled_counts,
     summarise,
 )
+from v2v_jax.evaluation.flips import flip_rows
 from v2v_jax.evaluation.report import write_report
 from v2v_jax.evaluation.verdicts import distance_rows, format_figures, verdicts, video_rows
 from v2v_jax.methods.base import Method
@@ -30,6 +32,7 @@ from v2v_jax.types import Params
 
 SHOWN = (1, 10, 30, 60)
 """Frames of the film strips in the report."""
+FLIPS = "What each class of the source is read as in the output, per cent of its pixels"
 
 
 def evaluate_run(
@@ -81,6 +84,7 @@ def evaluate_run(
         logging.warning("%s", note)
     workdir.mkdir(parents=True, exist_ok=True)
     _write_json(workdir / "evaluation.json", figures)
+    counts = pooled_counts(scores, "output")
     curves = workdir / "metrics.jsonl"
     write_report(
         workdir / "report.html",
@@ -91,7 +95,8 @@ def evaluate_run(
         tables={
             "Source, raw frames and output": video_rows(figures),
             "By frame distance from the clip's start": distance_rows(figures),
-        },
+        }
+        | ({} if counts is None else {FLIPS: flip_rows(counts)}),
         pictures=film_strips(clips[0], scores[0]),
         clips={"source | raw | output": animation(clips[0], scores[0])},
         notes=notes,
