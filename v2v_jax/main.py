@@ -21,6 +21,8 @@ MODE = flags.DEFINE_enum(
 )
 INPUT = flags.DEFINE_string("input", None, "translate: a video, a folder or a glob.")
 OUTPUT = flags.DEFINE_string("output", None, "translate: an .mp4 file, or a folder.")
+STABILISE = flags.DEFINE_string("stabilise", None, "translate: a run that steadies the output.")
+PROCESSED = flags.DEFINE_string("processed", None, "translate: --input's flickering translation.")
 SIDE_BY_SIDE = flags.DEFINE_bool("side_by_side", False, "translate: write source | output.")
 SIZE = flags.DEFINE_list("size", None, "translate: height,width to work and write at.")
 DIRECTION = flags.DEFINE_string("direction", "to_target", "translate, evaluate: or to_source.")
@@ -40,11 +42,15 @@ def _train() -> None:
 
 
 def _translate() -> None:
-    workdir, paths = required(WORKDIR), (required(INPUT), required(OUTPUT))
+    workdir = WORKDIR.value if PROCESSED.value else required(WORKDIR)
+    paths = required(INPUT), required(OUTPUT)
     size = command_line.height_width(SIZE.value)
     from v2v_jax import build
 
-    translate = build.translation(workdir, DIRECTION.value, STEP.value, *paths)
+    translate = build.translation(
+        workdir, DIRECTION.value, STEP.value, *paths,
+        stabilise=STABILISE.value, processed=PROCESSED.value,
+    )  # fmt: skip
     translate(side_by_side=SIDE_BY_SIDE.value, size=size)
 
 

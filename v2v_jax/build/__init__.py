@@ -8,6 +8,7 @@ from __future__ import annotations
 from v2v_jax.build.methods import METHODS, method, restore_method
 from v2v_jax.build.modes import description, evaluation, training, translation
 from v2v_jax.build.networks import frozen, host_flow
+from v2v_jax.build.stabilising import stabilise, stabilised
 
 __all__ = [
     "METHODS",
@@ -17,6 +18,8 @@ __all__ = [
     "host_flow",
     "method",
     "restore_method",
+    "stabilise",
+    "stabilised",
     "training",
     "translation",
 ]

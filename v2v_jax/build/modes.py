@@ -20,12 +20,13 @@ from v2v_jax.build.methods import method
 from v2v_jax.build.networks import abstract_frozen, frozen, random_weights_note
 from v2v_jax.build.resuming import warn_of_changes
 from v2v_jax.build.scoring import evaluation_clips, judges, periodic_evaluation
+from v2v_jax.build.stabilising import stabilised
 from v2v_jax.data.video import VideoWriter, list_inputs, open_video
 from v2v_jax.evaluation.evaluators import Judges
 from v2v_jax.flow.dis import Dis
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.training.optimizers import make_optimizers
-from v2v_jax.translator import plan_outputs, translate_files
+from v2v_jax.translator import Translator, open_pair, pair_up, plan_outputs, translate_files
 from v2v_jax.types import Batch
 
 
@@ -96,17 +97,51 @@ def description(config: Config) -> dict[str, Any]:
 
 
 def translation(
-    workdir: str, direction: str, step: int | None, inputs: str, output: str
+    workdir: str | None,
+    direction: str,
+    step: int | None,
+    inputs: str,
+    output: str,
+    *,
+    stabilise: str | None = None,
+    processed: str | None = None,
 ) -> Callable[..., None]:
     """``translator.translate_files`` with everything bound but its options.
 
     The inputs are looked for and the outputs planned first: nothing is loaded for a mistyped path.
+
+    Args:
+        workdir: the run that translates; None where the videos have been translated already.
+        direction, step: of the run, see ``build.stabilised``.
+        inputs: videos, see ``data.video.list_inputs``.
+        output: a file or a folder, see ``translator.plan_outputs``.
+        stabilise: the run of a stabiliser that steadies what comes out; None for none.
+        processed: what was made of ``inputs``, in the same order, to be steadied; None: translate.
+
+    Raises:
+        ValueError, OSError: flags that do not go together; paths that do not exist or cannot be
+            written; runs that cannot be read.
     """
-    jobs = plan_outputs(list_inputs(inputs), output)
+    if processed and (workdir or not stabilise):
+        raise ValueError(
+            "--processed is what some program made of --input, to be steadied: give "
+            "--stabilise=RUN, the run of a stabiliser (configs/demo_bt.py), and no --workdir"
+        )
+    originals = list_inputs(inputs)
+    pairs = pair_up(originals, list_inputs(processed)) if processed else {}
+    jobs = plan_outputs(originals, output, list(pairs.values()))
     for _, result in jobs:
         _check_folder(result)
-    translator = v2v_jax.Translator.load(workdir, direction, step)
-    return functools.partial(translate_files, translator, jobs, open_video, VideoWriter)
+    if stabilise:
+        restored, generator = stabilised(workdir, stabilise, direction, step)
+        translator = Translator(restored.method, generator, restored.frozen, restored.host_flow)
+    else:
+        translator = v2v_jax.Translator.load(workdir or "", direction, step)
+
+    def reader(path: Path) -> Any:
+        return open_pair(open_video, path, pairs[path]) if processed else open_video(path)
+
+    return functools.partial(translate_files, translator, jobs, reader, VideoWriter)
 
 
 def _check_folder(path: Path) -> None:

@@ -12,7 +12,16 @@ Every way runs the same recurrence with the carry handed on, so all give the sam
 """
 
 from v2v_jax.translator.files import plan_outputs, translate_files
+from v2v_jax.translator.pairs import open_pair, pair_up
 from v2v_jax.translator.stream import StreamState
 from v2v_jax.translator.translator import Restored, Translator
 
-__all__ = ["Restored", "StreamState", "Translator", "plan_outputs", "translate_files"]
+__all__ = [
+    "Restored",
+    "StreamState",
+    "Translator",
+    "open_pair",
+    "pair_up",
+    "plan_outputs",
+    "translate_files",
+]

@@ -35,7 +35,9 @@ class Writer(Protocol):
 
 
 def plan_outputs(
-    inputs: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]
+    inputs: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    others: Sequence[str | os.PathLike[str]] = (),
 ) -> list[tuple[Path, Path]]:
     """Which file each input becomes.
 
@@ -43,6 +45,7 @@ def plan_outputs(
         inputs: video files or frame folders.
         output: for a single input a file, ``.mp4`` (or ``.mov``, ``.mkv``); otherwise a folder
             (made when needed) that gets ``<stem>.mp4`` of each input.
+        others: further files that are read, and hence must not be overwritten either.
 
     Returns:
         (input, output) pairs in the order of the inputs.
@@ -67,7 +70,7 @@ def plan_outputs(
         jobs = [
             (path, target / f"{path.name if path.is_dir() else path.stem}.mp4") for path in sources
         ]
-    originals = {path.resolve() for path in sources}
+    originals = {Path(path).resolve() for path in (*sources, *others)}
     taken: dict[Path, Path] = {}
     for source, result in jobs:
         if result.resolve() in originals:
@@ -100,7 +103,7 @@ def translate_files(
         open_reader: path -> context manager of a ``Reader``.
         open_writer: (path, fps, height, width) -> context manager of a ``Writer`` that leaves
             nothing under the final name unless it closes without an error.
-        side_by_side: write source | output, twice as wide.
+        side_by_side: write source | output, twice as wide; of pairs original | processed | output.
         size: (height, width) to translate and write at.
 
     Raises:
@@ -114,7 +117,7 @@ def translate_files(
         try:
             with open_reader(source) as reader:
                 height, width = size or (reader.height, reader.width)
-                columns = width * 2 if side_by_side else width
+                columns = width * (translator.channels // 3 + 1) if side_by_side else width
                 with open_writer(result, reader.fps, height, columns) as writer:
                     translator.translate_stream(
                         reader,

@@ -78,18 +78,25 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
     return height + -height % MULTIPLE, width + -width % MULTIPLE
 
 
-def block_of(frames: Sequence[np.ndarray], length: int, height: int, width: int) -> np.ndarray:
-    """Frames as one block uint8 [length, H, W, 3] at the padded size.
+def channels_of(method: Any) -> int:
+    """Of the frames a method translates: 3, RGB, unless it says otherwise (``Pair``: 6)."""
+    return getattr(method, "channels", 3)
+
+
+def block_of(
+    frames: Sequence[np.ndarray], length: int, height: int, width: int, channels: int = 3
+) -> np.ndarray:
+    """Frames as one block uint8 [length, H, W, channels] at the padded size.
 
     A short (hence last) block is filled up, so that one shape compiles.
 
     Raises:
-        ValueError: a frame that is not uint8 [height, width, 3].
+        ValueError: a frame that is not uint8 [height, width, channels].
     """
     for frame in frames:
-        if frame.dtype != np.uint8 or frame.shape != (height, width, 3):
+        if frame.dtype != np.uint8 or frame.shape != (height, width, channels):
             raise ValueError(
-                f"every frame must be uint8 [{height}, {width}, 3] like the first, "
+                f"every frame must be uint8 [{height}, {width}, {channels}] like the first, "
                 f"got {frame.dtype} {list(frame.shape)}"
             )
     rows, columns = padded_size(height, width)
@@ -118,6 +125,11 @@ def fetched(
     """Waits for a block; its frames beside their sources, without padding in space and time."""
     height, width = sources[0].shape[:2]
     return zip(sources, np.asarray(output)[0, :, :height, :width], strict=False)
+
+
+def beside(source: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """Source | output; every three channels of a source are a picture of their own."""
+    return np.concatenate([*np.split(source, source.shape[-1] // 3, axis=-1), output], axis=1)
 
 
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

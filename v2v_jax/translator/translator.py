@@ -37,6 +37,7 @@ class Translator:
     """Translates videos of one domain into the other with trained parameters.
 
     Attributes:
+        channels: of the frames that come in, 3 or, for ``methods.stabilised.Pair``, 6.
         params: ``{"generator": ..., "frozen": ...}`` on the device, the first argument of
             ``translate_fn``.
         translate_fn: the pure jitted function ``(params, carry, frames, flow=None) -> (carry,
@@ -81,6 +82,7 @@ class Translator:
         self.method = method
         self.host_flow = host_flow
         self.chunk = chunk
+        self.channels = stream.channels_of(method)
         self.params = jax.device_put({"generator": generator, "frozen": frozen})
         self.translate_fn, self._translate_bytes = stream.compiled(method)
 
@@ -131,25 +133,27 @@ class Translator:
             video: uint8 [T, H, W, 3], RGB in time order; T >= 1, H and W >= 16.
 
         Returns:
-            uint8, the same shape.
+            uint8 [T, H, W, 3].
 
         Raises:
             ValueError: another dtype, shape or size.
         """
         video = np.asarray(video)
-        if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3 or not len(video):
+        shaped = video.ndim == 4 and video.shape[-1] == self.channels
+        if video.dtype != np.uint8 or not shaped or not len(video):
             raise ValueError(
-                "a video must be uint8 [T, H, W, 3] (RGB, 0..255) of at least one frame, "
-                f"got {video.dtype} {list(video.shape)}"
+                f"a video must be uint8 [T, H, W, {self.channels}] (RGB, 0..255) of at least one "
+                f"frame, got {video.dtype} {list(video.shape)}"
             )
-        output = np.empty_like(video)
+        output = np.empty((*video.shape[:3], 3), np.uint8)
         for t, (_, frame) in enumerate(self._translated(video, self.chunk)):
             output[t] = frame
         return output
 
     def start(self, height: int, width: int) -> StreamState:
         """The state before the first frame of a stream of this size; each at least 16."""
-        frames = jnp.zeros((1, 1, *stream.padded_size(height, width), 3), jnp.float32)
+        size = stream.padded_size(height, width)
+        frames = jnp.zeros((1, 1, *size, self.channels), jnp.float32)
         carry = self.method.initial_carry(frames)
         return StreamState(height, width, carry, previous=None)
 
@@ -188,7 +192,7 @@ class Translator:
             frames: uint8 [H, W, 3] each, its own array, all of one size.
             write: receives each output frame, uint8 [H, W, 3], in order.
             chunk: frames computed at once; None: the Translator's own.
-            side_by_side: write source | output, twice as wide.
+            side_by_side: write source | output, twice as wide (of a pair: both, then output).
             size: (height, width) that frames are area-resized to first; the output keeps it.
             total: how many frames will come, where known, for the ETA.
             log: receives progress lines, every ten seconds and at the end.
@@ -204,7 +208,7 @@ class Translator:
             frames = map(functools.partial(stream.resized, size=size), frames)
         progress = Progress(total, log)
         for source, output in self._translated(frames, self.chunk if chunk is None else chunk):
-            write(np.concatenate([source, output], axis=1) if side_by_side else output)
+            write(stream.beside(source, output) if side_by_side else output)
             progress.advance()
         if not progress.done:
             raise ValueError("the video holds no frame")
@@ -238,7 +242,7 @@ class Translator:
         self, state: StreamState, frames: Sequence[np.ndarray], length: int
     ) -> tuple[Array, StreamState]:
         """Dispatches a chunk of at most ``length`` frames; only the last may be shorter."""
-        block = stream.block_of(frames, length, state.height, state.width)
+        block = stream.block_of(frames, length, state.height, state.width, self.channels)
         flow = stream.flows_of(self.host_flow, state.previous, block, len(frames))
         carry, output = self._translate_bytes(self.params, state.carry, block[None], flow)
         # A copy: a view would keep the whole chunk alive.
