@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import functools
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 
-VERSION = "1.0.0"
+VERSION = "1.0.1"
 """Of the stored frames: raise it when what is stored, or how it is computed, changes."""
 JPEG_QUALITY = 95
 OPTIONAL = {"labels": "l", "forward_flow": "f", "backward_flow": "b"}
@@ -71,6 +72,23 @@ def example(clip: str, frame: int, coded: dict[str, bytes]) -> bytes:
     for name, data in coded.items():
         feature[name].bytes_list.value.append(data)
     return record.SerializeToString(deterministic=True)
+
+
+def parse(record: bytes, names: Iterable[str]) -> tuple[str, int, dict[str, bytes]]:
+    """What `example` was given, of the features only ``names``.
+
+    TFDS's own reader copies and reshapes every feature, wanted or not.
+
+    Raises:
+        ValueError: not such a record, or it lacks one of them.
+    """
+    try:
+        feature = example_class().FromString(record).features.feature
+        clip, frame = feature["clip"].bytes_list.value[0], feature["frame"].int64_list.value[0]
+        coded = {name: feature[name].bytes_list.value[0] for name in names}
+    except Exception as error:  # Protobuf's kinds of damage; IndexError where one is missing.
+        raise ValueError(f"not a record of v2v_jax.data.prepare ({error})") from error
+    return clip.decode(), frame, coded
 
 
 def encode_image(image: np.ndarray) -> bytes:

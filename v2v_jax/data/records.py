@@ -8,12 +8,11 @@ ranges ``[start, stop]`` of the clip's frames that have them.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +95,11 @@ class RecordSource:
         self.lengths = [clip.frames for clip in self.clips]
         self.names = [f"{folder} {split} {clip.name} from {clip.number}" for clip in self.clips]
         self.provides = self._fields(fields)
+        record_format.example_class()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        record_format.example_class()  # Here, before threads need it.
 
     def _fields(self, wanted: Sequence[str] | None) -> frozenset[str]:
         has = frozenset(
@@ -129,8 +133,10 @@ class RecordSource:
         if start < 0 or count < 1 or start + count > clip.frames:
             raise ValueError(f"{self.names[index]}: no frames {start} to {start + count - 1}")
         records = self._load(clip, range(clip.first + start, clip.first + start + count))
-        frames = [self._decode(clip, at, "image", record) for at, record in records]
-        arrays: Arrays = {"frames": np.stack(frames)}
+        frames = np.empty((count, *self.size, 3), np.uint8)
+        for row, (at, record) in enumerate(records):
+            frames[row] = self._decode(clip, at, "image", record)
+        arrays: Arrays = {"frames": frames}
         if "labels" in self.provides:
             labels = [self._decode(clip, at, "labels", record) for at, record in records]
             arrays["labels"] = self._map.apply(np.stack(labels))
@@ -140,40 +146,43 @@ class RecordSource:
                 arrays |= self._flows(clip, name, pairs)
         return arrays
 
-    def _flows(self, clip: Clip, name: str, records: list[tuple[int, Any]]) -> Arrays:
+    def _flows(self, clip: Clip, name: str, records: list[tuple[int, dict[str, bytes]]]) -> Arrays:
         flow = np.zeros((len(records), *self.size, 2), np.float32)
         valid = np.zeros((len(records), *self.size), bool)
         for row, (at, record) in enumerate(records):
             flow[row], valid[row] = self._decode(clip, at, _FIELDS[name], record)
         return {name: flow, f"{name}_valid": valid}
 
-    def _load(self, clip: Clip, positions: range) -> list[tuple[int, Any]]:
+    def _load(self, clip: Clip, positions: range) -> list[tuple[int, dict[str, bytes]]]:
         """(record, its undecoded features) for every position; each is where it should be."""
-        with self._named(clip, positions):
-            records = self._records.__getitems__(list(positions))
-            for at, record in zip(positions, records, strict=True):
-                number = clip.number + at - clip.first
-                if (record["clip"].decode(), record["frame"]) != (clip.name, number):
-                    raise ValueError(f"it holds frame {record['frame']} of {record['clip']!r}")
-        return list(zip(positions, records, strict=True))
-
-    def _decode(self, clip: Clip, at: int, feature: str, record: Any) -> Any:
-        decoders = {"image": record_format.decode_image, "labels": record_format.decode_labels}
-        decode = decoders.get(feature, record_format.decode_flow)
-        with self._named(clip, range(at, at + 1), feature):
-            return decode(record[feature], self.size)
-
-    @contextlib.contextmanager
-    def _named(self, clip: Clip, positions: range, what: str = "") -> Iterator[None]:
-        """Says which record an error is about."""
+        names = ["image", *(_FIELDS[name] for name in self.provides)]
+        loaded = []
         try:
-            yield
+            for at in positions:
+                # One by one: for many, ArrayRecord's Python side starts a pool of threads, which
+                # takes as long as decoding a frame.
+                name, number, coded = record_format.parse(self._records[at], names)
+                if (name, number) != (clip.name, clip.number + at - clip.first):
+                    raise ValueError(f"it holds frame {number} of {name!r}")
+                loaded.append((at, coded))
         except Exception as error:  # ArrayRecord raises whatever its C++ side makes of a file.
-            many = f" to {positions[-1]}" if len(positions) > 1 else ""
-            raise OSError(
-                f"{self.folder}: {what or 'record'} {positions[0]}{many} of {self.split} "
-                f"({clip.name}) cannot be read ({_short(error)}); prepare the data set again"
-            ) from error
+            raise self._unreadable(clip, positions, "record", error) from error
+        return loaded
+
+    def _decode(self, clip: Clip, at: int, feature: str, record: dict[str, bytes]) -> Any:
+        decoders = {"image": record_format.decode_image, "labels": record_format.decode_labels}
+        try:
+            return decoders.get(feature, record_format.decode_flow)(record[feature], self.size)
+        except Exception as error:
+            raise self._unreadable(clip, range(at, at + 1), feature, error) from error
+
+    def _unreadable(self, clip: Clip, positions: range, what: str, error: Exception) -> OSError:
+        """Says which record an error is about."""
+        many = f" to {positions[-1]}" if len(positions) > 1 else ""
+        return OSError(
+            f"{self.folder}: {what} {positions[0]}{many} of {self.split} ({clip.name}) cannot be "
+            f"read ({_short(error)}); prepare the data set again"
+        )
 
 
 def read_metadata(folder: pathlib.Path) -> dict[str, Any]:
@@ -204,16 +213,15 @@ def _builder(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _open(folder: pathlib.Path, split: str) -> tuple[dict[str, Any], Any]:
-    """The metadata, and the records of a split with their features left coded."""
+    """The metadata, and the records of a split as they are stored."""
     import tensorflow_datasets as tfds
 
     builder, metadata = _builder(folder)
     if split not in metadata["index"]:
         raise ValueError(f"{folder}: no split {split!r}; it has {sorted(metadata['index'])}")
-    coded = set(builder.info.features) & {"image", *record_format.OPTIONAL}
-    skip = {name: tfds.decode.SkipDecoding() for name in coded}
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
-        return metadata, builder.as_data_source(split, decoders=skip)
+        return metadata, builder.as_data_source(split, deserialize_method=raw)
     except Exception as error:
         raise OSError(f"{folder}: {split} cannot be read ({_short(error)})") from error
 
