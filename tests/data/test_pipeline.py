@@ -95,6 +95,26 @@ def test_worker_processes_prepare_the_same_batches(workers):
 
 
 @dataclasses.dataclass(frozen=True)
+class Mapped(Numbered):
+    """Its frames are views that nobody may write to, as those of a memory-mapped video are."""
+
+    def read(self, index: int, start: int, count: int) -> Arrays:
+        known = super().read(index, start, count)
+        known["frames"].flags.writeable = False
+        return known
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("flip", [0, 1])
+def test_batches_are_no_views_of_their_source(batch_size, flip):
+    for batch in take(3, first=Mapped(0, [9]), batch_size=batch_size, temporal_flip=flip):
+        for clip in batch.values():
+            frames = clip["frames"]
+            assert frames.flags.c_contiguous and frames.flags.writeable
+            assert type(frames) is np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Placed(Numbered):
     """Pixels tell their row and column, labels and flow too."""
 

@@ -14,6 +14,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from v2v_jax.data import memory
 from v2v_jax.data.sources import Source
 from v2v_jax.data.transforms import Arrays, Window, crop, draw, reverse_time, windows
 
@@ -115,11 +116,12 @@ def make_batches(
     stream = (
         grain.experimental.ZipMapDataset(domains)
         .map(_by_domain)
-        .batch(batch_size // process_count, drop_remainder=True)[process_index::process_count]
+        .batch(batch_size // process_count, drop_remainder=True)
+        .map(_own)[process_index::process_count]
     )
-    ahead = _PREFETCHED_BATCHES if threads else 0
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+    options = grain.ReadOptions(threads, _PREFETCHED_BATCHES if threads else 0)
     batches = stream[step:].to_iter_dataset(options)
+    memory.keep_freed()
     return Batches(iter(_in_processes(batches, workers) if workers else batches))
 
 
@@ -131,12 +133,17 @@ def _in_processes(batches: Any, workers: int) -> Any:
     options = grain.MultiprocessingOptions(
         num_workers=workers, per_worker_buffer_size=_PREFETCHED_PER_WORKER
     )
-    return batches.mp_prefetch(options)
+    return batches.mp_prefetch(options, _start_worker)
+
+
+def _start_worker(number: int, count: int) -> None:
+    del number, count
+    memory.keep_freed()
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadClip(grain.transforms.RandomMap):
-    """Window -> clip: draws, reads, crops, reverses, then estimates flow."""
+    """Window -> clip: draws, reads, crops, reverses, then estimates flow; may yield views."""
 
     source: Source
     span: int
@@ -163,8 +170,7 @@ class LoadClip(grain.transforms.RandomMap):
         clip.pop("forward_flow", None)
         if self.flow is not None and "flow" not in clip:
             clip["flow"] = _estimate(self.flow, clip["frames"])
-        # Also takes the few frames out of the memory map.
-        return {name: np.ascontiguousarray(array) for name, array in clip.items()}
+        return clip
 
 
 def _given_flow(known: Arrays) -> Arrays:
@@ -199,6 +205,19 @@ def _clips(
 
 def _by_domain(pair: tuple[Arrays, Arrays]) -> dict[str, Arrays]:
     return {"source": pair[0], "target": pair[1]}
+
+
+def _own(batch: dict[str, Arrays]) -> dict[str, Arrays]:
+    """Several clips were copied into one array; a single one may still be a view of its source.
+
+    Left so, a memory-mapped video would be read from disk by whoever uses the batch.
+    """
+    return {domain: {k: _owned(v) for k, v in clip.items()} for domain, clip in batch.items()}
+
+
+def _owned(array: np.ndarray) -> np.ndarray:
+    owned = array.flags.c_contiguous and array.flags.writeable
+    return array if owned else np.array(array, order="C")
 
 
 def _check_numbers(
