@@ -95,10 +95,9 @@ class Recurrent:
         def direction(rng: Array) -> tuple[Params, Params]:
             keys = jax.random.split(rng, 3)
             image = self.image.init(keys[0], frame)["params"]
-            fusion = self.fusion.init(keys[1], frame, frame).get("params")
+            fusion = self.fusion.init(keys[1], frame, frame).get("params", {})
             judge = self.discriminator.init(keys[2], frame)["params"]
-            # Checkpoints hold no empty groups, so a fusion without parameters has none either.
-            return {"image": image} | ({"fusion": fusion} if fusion else {}), judge
+            return {"image": image, "fusion": fusion}, judge
 
         made = [direction(key) for key in jax.random.split(rng, 2)]
         generators, judges = zip(*made, strict=True)

@@ -55,7 +55,9 @@ class Fusion(nn.Module):
 
 
 class Constant(nn.Module):
-    """A mask that is the same everywhere, for ablations; no parameters.
+    """A mask that is the same everywhere, for ablations.
+
+    It has no parameters, and what has none has no group in a restored checkpoint either.
 
     Call with raw and warped, float [N, H, W, 3]; returns [N, H, W, 1].
 
