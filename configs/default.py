@@ -112,6 +112,7 @@ def get_config() -> Any:
     config.truncate = False  # no gradient through the warped previous output
     config.history = 0  # frames rolled in without gradient before the K trained ones
     config.gate = False  # synthesise where the source contradicts the flow, whatever F says
+    config.gate_squared = True  # in Lai et al.'s squared form; False: as eq. 7 prints it
 
     config.optimizer = ConfigDict()  # Adam, fixed rate (appendix A.1)
     config.optimizer.learning_rate = 2e-4

@@ -32,6 +32,9 @@ def get_config():
     config.cycle_memory = "reconstruction"
     config.gate = True
     config.weights.temporal = 2.5
+    # Random features are blind to flat colour, so that much of them does not hold the colours back;
+    # at 1 the sky becomes trees (docs/smearing.md).
+    config.weights.content = 5.0
     config.optimizer.learning_rate = 5e-4
     config.ema_decay = 0.99
     config.steps = 360

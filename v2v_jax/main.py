@@ -17,7 +17,7 @@ from v2v_jax.command_line import required
 CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "translate", "evaluate", "describe"], "What to do."
+    "mode", "train", ["train", "translate", "evaluate", "table", "describe"], "What to do."
 )
 INPUT = flags.DEFINE_string("input", None, "translate: a video, a folder or a glob.")
 OUTPUT = flags.DEFINE_string("output", None, "translate: an .mp4 file, or a folder.")
@@ -62,6 +62,13 @@ def _evaluate() -> None:
     session.evaluate_run(**build.evaluation(CONFIG.value, workdir, DIRECTION.value, STEP.value))
 
 
+def _table() -> None:
+    config, workdir = required(CONFIG), Path(required(WORKDIR))
+    from v2v_jax.build import table
+
+    table.make_tables(config, workdir)
+
+
 def _describe() -> None:
     config = required(CONFIG)
     from v2v_jax import build
@@ -74,6 +81,7 @@ MODES: dict[str, Callable[[], None]] = {
     "train": _train,
     "translate": _translate,
     "evaluate": _evaluate,
+    "table": _table,
     "describe": _describe,
 }
 

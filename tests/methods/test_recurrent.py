@@ -52,7 +52,7 @@ def blend(method, networks, images, previous, x, flow, t):
     raw = method.image.apply({"params": networks["image"]}, images)
     mask = method.fusion.apply({"params": networks["fusion"]}, raw, previous)
     if method.gate:
-        mask = mask * closeness(method, x, flow, t, squared=True)
+        mask = mask * closeness(method, x, flow, t, squared=method.gate_squared)
     return mask * previous + (1 - mask) * raw
 
 
@@ -141,6 +141,7 @@ VARIANTS = {
     "hinge, reconstruction": {"adversarial": "hinge", "cycle_memory": "reconstruction"},
     "truncated": {"truncate": True, "cycle_memory": "reconstruction", "losses_on_raw": True},
     "history, gate": {"history": 1, "gate": True, "losses_on_raw": True},
+    "literal gate": {"gate": True, "gate_squared": False},
     "all": {"history": 2, "gate": True, "cycle_memory": "reconstruction", "truncate": True},
 }
 

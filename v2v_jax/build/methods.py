@@ -94,6 +94,7 @@ def _recurrent(config: Config) -> Recurrent:
         truncate=config.truncate,
         history=config.history,
         gate=config.gate,
+        gate_squared=config.gate_squared,
     )
 
 

@@ -60,8 +60,10 @@ class Recurrent:
             source frame ("source") or its own reconstruction ("reconstruction").
         truncate: no gradient from a frame to the previous output it warps.
         history: frames rolled in without gradient before the trained ones.
-        gate: multiply the fusion mask by the squared form of eq. 7's occlusion mask, so that
-            pixels whose flow the source itself contradicts are always synthesised.
+        gate: multiply the fusion mask by eq. 7's occlusion mask, so that pixels whose flow the
+            source itself contradicts are always synthesised.
+        gate_squared: in Lai et al.'s squared form; False: as eq. 7 prints it, which calls half of
+            an untouched video occluded (the rule-based fusion of Table 6).
     """
 
     image: nn.Module
@@ -78,6 +80,7 @@ class Recurrent:
     truncate: bool = False
     history: int = 0
     gate: bool = False
+    gate_squared: bool = True
 
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
@@ -174,8 +177,9 @@ class Recurrent:
 
     @property
     def _trust(self) -> Trust | None:
-        # Lai et al.'s squared form: the literal one calls half of an untouched video occluded.
-        gate = functools.partial(occlusion_mask, alpha=self.occlusion_alpha, squared=True)
+        gate = functools.partial(
+            occlusion_mask, alpha=self.occlusion_alpha, squared=self.gate_squared
+        )
         return gate if self.gate else None
 
     def _direction(

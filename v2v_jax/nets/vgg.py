@@ -69,13 +69,23 @@ class Vgg(nn.Module):
         if stage > 1 and i == 1:
             y = nn.max_pool(y, (2, 2), (2, 2))
         width = self.features * min(2 ** (stage - 1), 8)
-        # He's initialisation: used only when random weights are asked for by name.
-        init = nn.initializers.he_normal()
+        # Used only when random weights are asked for by name.
+        init = _edges if name == "conv1_1" else nn.initializers.he_normal()
         return Conv(width, 3, use_bias=True, kernel_init=init, dtype=self.dtype, name=name)(y)
 
     def _finish(self, y: Array) -> Array:
         y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
         return instance_norm(y) if self.normalise else y
+
+
+def _edges(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Any:
+    """He's initialisation without a mean over the window, as first layers learn to be.
+
+    A flat colour then means nothing to the network, whatever it is: features tell where edges and
+    textures are, and a translation may change every colour at no cost.
+    """
+    kernel = nn.initializers.he_normal()(key, shape, dtype)
+    return kernel - jnp.mean(kernel, axis=(0, 1), keepdims=True)
 
 
 Vgg16 = functools.partial(Vgg, stages=VGG16)

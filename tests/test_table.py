@@ -1,0 +1,147 @@
+"""The paper's tables in one command: trained, judged alike, resumed, never mixed up."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from ml_collections import ConfigDict
+from test_build import tiny
+
+from configs import demo, demo_cycada, demo_segmenter
+from configs import tables as paper
+from v2v_jax import build
+from v2v_jax.build import table
+
+SMALL = {
+    "data.batch_size": 8, "data.length": 20, "segmenter.features": 4, "steps": 2,
+    "log_every": 1, "checkpoint_every": 2, "picture_every": 0, "pool": 2,
+    "evaluate.frames": 12, "evaluate.clips": 1, "weights.content": 0.0,
+}  # fmt: skip
+
+
+def row(title, make, tables=(), needs=(), **changes):
+    run = tiny(make, **SMALL | changes)
+    return ConfigDict({"title": title, "run": run, "tables": tables, "needs": needs})
+
+
+def small_table():
+    """A segmenter nobody shows, CyCADA that needs it, and ours."""
+    config = ConfigDict()
+    config.seeds, config.only = (0,), ()
+    config.rows = ConfigDict({
+        "segmenter": row("Segmenter", demo_segmenter),
+        "cycada": row("CyCADA", demo_cycada, (1, 2), (("segmenter.run", "segmenter"),)),
+        "ours": row("Ours", demo, (1, 2, 3), **{"data.batch_size": 8}),
+    })  # fmt: skip
+    config.order = ("segmenter", "cycada", "ours")
+    config.claims = (("ours", "miou/output", ">", 0.0, "cycada"),)
+    config.matrices = ("ours",)
+    return config
+
+
+@pytest.fixture(autouse=True)
+def quick_probes(monkeypatch):
+    """Judges of a few steps: how well they judge is tested elsewhere."""
+    from v2v_jax.build import scoring
+
+    for name in ("train_segmenter", "train_domain_classifier"):
+        full = getattr(scoring, name)
+        monkeypatch.setattr(
+            scoring, name, lambda *a, _full=full, **options: _full(*a, **options | {"steps": 2})
+        )
+    monkeypatch.setattr(scoring, "PROBE_FRAMES", 20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+def test_rows_are_trained_scored_and_tabled(folder, capsys):
+    table.make_tables(small_table(), folder)
+    text = (folder / "tables.md").read_text()
+    assert text.strip() in capsys.readouterr().out
+    assert "### Table 1" in text and "### Table 2" in text
+    for name in ("CyCADA", "Ours", "Oracle: target frames", "Source, untranslated"):
+        assert f"| {name}" in text
+    assert "sky → building" in text and "Ours: the whole flip matrix" in text
+    assert "| Segmenter" not in text
+    rows = list(csv.DictReader((folder / "tables.csv").read_text().splitlines()))
+    assert {line["row"] for line in rows} == {"cycada", "ours", "source", "target"}
+    assert all(float(line["miou/output"]) >= 0 for line in rows)
+    assert (folder / "tables.svg").read_text().startswith("<svg")
+    # The segmenter that CyCADA was judged by is the table's own.
+    scores = json.loads((folder / "cycada" / "0" / "scores.json").read_text())
+    assert scores["config"]["segmenter"]["run"] == str(folder / "segmenter" / "0")
+
+
+def test_what_is_scored_is_not_trained_again(folder, monkeypatch):
+    def train(**_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(table.loop, "train", train)
+    before = (folder / "tables.md").read_text()
+    table.make_tables(small_table(), folder)
+    assert (folder / "tables.md").read_text() == before
+
+
+def test_scores_of_another_configuration_are_refused(folder):
+    config = small_table()
+    config.rows.ours.run.optimizer.learning_rate = 1e-3
+    with pytest.raises(ValueError, match=r"ours/0/scores.json .*learning_rate.* --workdir"):
+        table.make_tables(config, folder)
+
+
+def test_a_signal_stops_the_table_and_scores_nothing_unfinished(tmp_path, monkeypatch):
+    full = table.loop.train
+    monkeypatch.setattr(table.loop, "train", lambda **options: full(**options | {"steps": 1}))
+    config = small_table()
+    config.only = ("cycada",)
+    table.make_tables(config, tmp_path)
+    assert (tmp_path / "segmenter" / "0" / "checkpoints" / "1").is_dir()
+    assert not list(tmp_path.rglob("scores.json"))
+    assert not (tmp_path / "ours").exists()
+
+
+def test_only_takes_what_the_rows_need_along():
+    config = small_table()
+    assert table._needed(config, ("cycada",)) == ["segmenter", "cycada"]
+    assert table._needed(config, ("ours",)) == ["ours"]
+
+
+def test_an_unknown_row_is_named(tmp_path):
+    config = small_table()
+    config.only = ("our",)
+    with pytest.raises(ValueError, match="'our' is none of the rows segmenter, cycada, ours"):
+        table.make_tables(config, tmp_path)
+
+
+@pytest.mark.parametrize("name", paper.get_config().order)
+def test_every_row_of_the_papers_tables_builds(name, tmp_path):
+    config = paper.get_config()
+    run = table.run_config(config, name, 1, tmp_path)
+    assert run.seed == 1 and run.steps == paper.STEPS
+    for field, other in config.rows[name].needs:
+        assert run[field.split(".")[0]][field.split(".")[1]] == str(tmp_path / other / "1")
+        assert config.order.index(other) < config.order.index(name)
+    build.description(run)
+
+
+def test_all_rows_see_as_many_frames_of_one_world():
+    config = paper.get_config()
+    seen = {
+        name: config.rows[name].run.data.frames * config.rows[name].run.data.batch_size
+        for name in config.order
+        if config.rows[name].tables and "stabiliser.run" not in dict(config.rows[name].needs)
+    }
+    assert set(seen.values()) == {3}
+    worlds = {str(config.rows[name].run.data.clips) for name in config.order}
+    assert len(worlds) == 1
+
+
+def test_claims_speak_of_rows_that_exist():
+    config = paper.get_config()
+    known = {*config.order, *table.ORACLES}
+    assert {name for claim in config.claims for name in (claim[0], claim[4])} <= known
