@@ -37,9 +37,9 @@ def get_config():
     config.weights.content = 5.0
     config.optimizer.learning_rate = 5e-4
     config.ema_decay = 0.99
-    config.steps = 360
+    config.steps = 240
     config.log_every = 25
-    config.picture_every = 180
-    config.checkpoint_every = 180
+    config.picture_every = 120
+    config.checkpoint_every = 120
     config.evaluate_every = 0
     return config

@@ -6,6 +6,7 @@ import csv
 import json
 
 import pytest
+from command import refused
 from ml_collections import ConfigDict
 from test_build import tiny
 
@@ -109,6 +110,14 @@ def test_only_takes_what_the_rows_need_along():
     config = small_table()
     assert table._needed(config, ("cycada",)) == ["segmenter", "cycada"]
     assert table._needed(config, ("ours",)) == ["ours"]
+
+
+def test_the_command_line_makes_tables(tmp_path, capsys):
+    only = "--config.only=('nobody',)"
+    message = refused(
+        capsys, "--mode=table", "--config=configs/tables.py", f"--workdir={tmp_path}", only
+    )
+    assert "'nobody' is none of the rows cyclegan" in message
 
 
 def test_an_unknown_row_is_named(tmp_path):

@@ -58,6 +58,15 @@ def test_every_frame_is_the_downloads(prepared):
             np.testing.assert_array_equal(single["frames"][0], clip["frames"][at])
 
 
+def test_a_backwards_clip_is_the_same_and_reverses_without_a_copy(prepared):
+    source = RecordSource(prepared)
+    forwards, backwards = (source.read(0, 2, 3, backwards=way) for way in (False, True))
+    for name in forwards:
+        np.testing.assert_array_equal(backwards[name], forwards[name])
+    assert forwards["frames"].flags.c_contiguous
+    assert backwards["frames"][::-1].flags.c_contiguous
+
+
 def test_flow_of_a_window_is_that_of_its_pairs(prepared):
     source = RecordSource(prepared)
     clip = source.read(0, 2, 4)

@@ -15,6 +15,7 @@ import numpy as np
 from absl import flags
 
 from v2v_jax.data import memory
+from v2v_jax.data.records import RecordSource
 from v2v_jax.data.sources import Source
 from v2v_jax.data.transforms import Arrays, Window, crop, draw, reverse_time, windows
 
@@ -157,7 +158,11 @@ class LoadClip(grain.transforms.RandomMap):
     def random_map(self, element: Window, rng: np.random.Generator) -> Arrays:
         """The clip a window yields under this generator."""
         chance = draw(element, self.temporal_flip, rng)
-        known = self.source.read(element.video, chance.start, self.span)
+        where = element.video, chance.start, self.span
+        if isinstance(self.source, RecordSource):
+            known = self.source.read(*where, backwards=chance.backwards)
+        else:
+            known = self.source.read(*where)
         clip = {"frames": known["frames"][:: self.stride]}
         if self.labels and "labels" in known:
             clip["labels"] = known["labels"][:: self.stride].astype(np.int32)
