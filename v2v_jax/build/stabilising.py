@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import v2v_jax
 from v2v_jax.build.methods import saved_method
@@ -55,7 +56,8 @@ def stabilised(
     """
     if workdir is None:
         method, params = _trained(stabiliser, step)
-        return Restored(Pair(method), {}, None), params
+        pair: Any = Pair(method)  # Translates only, so no whole Method.
+        return Restored(pair, {}, None), params
     loaded = v2v_jax.Translator.load(workdir, direction, step)
     restored = Restored(loaded.method, loaded.params["frozen"], loaded.host_flow)
     return stabilise(restored, loaded.params["generator"], stabiliser)
