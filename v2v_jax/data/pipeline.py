@@ -7,6 +7,7 @@ P processes draw the same global batch as one, process p its p-th block of rows.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -17,10 +18,13 @@ from absl import flags
 from v2v_jax.data import memory
 from v2v_jax.data.records import RecordSource
 from v2v_jax.data.sources import Source
-from v2v_jax.data.transforms import Arrays, Window, crop, draw, reverse_time, windows
+from v2v_jax.data.transforms import Arrays, Draw, Window, crop, draw, reverse_time, windows
 
 HostFlow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(current, previous), uint8 [H, W, 3] -> backward flow f32[H, W, 2]; see `flow.base.HostFlow`."""
+
+Choice = tuple[int, Draw]
+"""A video's index, and what chance decided about the clip of it."""
 
 _PREFETCHED_BATCHES = 4  # Grain's own default would hold 500.
 _PREFETCHED_PER_WORKER = 2
@@ -105,20 +109,19 @@ def make_batches(
     if labels and not (source.provides | target.provides) & {"labels"}:
         raise ValueError("labels are asked for, but neither domain has any")
     span = (frames - 1) * stride + 1
-    domains = []
+    domains, loads = [], []
     for tag, domain in enumerate((source, target)):
         if use_given_flow and flow is None:
             _check_flow(domain, temporal_flip)
         _check_lengths(domain, span, frames, stride)
-        load = LoadClip(domain, span, stride, temporal_flip, flow, use_given_flow, labels, size)
-        domains.append(_clips(domain, load, span, seed, tag))
+        domains.append(_choices(domain, span, temporal_flip, seed, tag))
+        loads.append(Load(domain, span, stride, flow, use_given_flow, labels, size))
     # Consecutive rows, then every P-th block: the processes' rows, one after the other, are the
     # rows of the one-process batch in its order.
     stream = (
         grain.experimental.ZipMapDataset(domains)
-        .map(_by_domain)
-        .batch(batch_size // process_count, drop_remainder=True)
-        .map(_own)[process_index::process_count]
+        .batch(batch_size // process_count, drop_remainder=True, batch_fn=list)
+        .map(functools.partial(_load, *loads))[process_index::process_count]
     )
     options = grain.ReadOptions(threads, _PREFETCHED_BATCHES if threads else 0)
     batches = stream[step:].to_iter_dataset(options)
@@ -143,24 +146,46 @@ def _start_worker(number: int, count: int) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class LoadClip(grain.transforms.RandomMap):
-    """Window -> clip: draws, reads, crops, reverses, then estimates flow; may yield views."""
+class Choose(grain.transforms.RandomMap):
+    """Window -> which clip of which video, and how it is played."""
+
+    temporal_flip: float
+
+    def random_map(self, element: Window, rng: np.random.Generator) -> Choice:
+        """What chance decides under this generator."""
+        return element.video, draw(element, self.temporal_flip, rng)
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """Choices -> one domain's part of a batch: reads, crops, reverses, then estimates flow."""
 
     source: Source
     span: int
     stride: int
-    temporal_flip: float
     flow: HostFlow | None
     use_given_flow: bool
     labels: bool
     size: tuple[int, int] | None
 
-    def random_map(self, element: Window, rng: np.random.Generator) -> Arrays:
-        """The clip a window yields under this generator."""
-        chance = draw(element, self.temporal_flip, rng)
-        where = element.video, chance.start, self.span
-        if isinstance(self.source, RecordSource):
-            known = self.source.read(*where, backwards=chance.backwards)
+    def __call__(self, choices: list[Choice]) -> Arrays:
+        """The clips, stacked."""
+        if isinstance(self.source, RecordSource) and self.stride == 1 and self.size is None:
+            # Decoded where they will stay: copying them there costs a tenth of decoding them.
+            shape = (len(choices), self.span, *self.source.size, 3)
+            frames = np.empty(shape, np.uint8)
+            clips = [self._clip(*choice, row) for choice, row in zip(choices, frames, strict=True)]
+            names = clips[0].keys() - {"frames"}
+            return {"frames": frames} | {k: np.stack([clip[k] for clip in clips]) for k in names}
+        clips = [self._clip(*choice) for choice in choices]
+        # Also takes the few frames out of the memory map.
+        return {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
+
+    def _clip(self, video: int, chance: Draw, row: np.ndarray | None = None) -> Arrays:
+        """One clip; its frames are in ``row`` if there is one, else they may be views."""
+        where = video, chance.start, self.span
+        if row is not None and isinstance(self.source, RecordSource):
+            known = self.source.read(*where, into=row[::-1] if chance.backwards else row)
         else:
             known = self.source.read(*where)
         clip = {"frames": known["frames"][:: self.stride]}
@@ -176,6 +201,11 @@ class LoadClip(grain.transforms.RandomMap):
         if self.flow is not None and "flow" not in clip:
             clip["flow"] = _estimate(self.flow, clip["frames"])
         return clip
+
+
+def _load(source: Load, target: Load, pairs: list[tuple[Choice, Choice]]) -> dict[str, Arrays]:
+    first, second = zip(*pairs, strict=True)
+    return {"source": source(list(first)), "target": target(list(second))}
 
 
 def _given_flow(known: Arrays) -> Arrays:
@@ -194,35 +224,18 @@ def _estimate(flow: HostFlow, frames: np.ndarray) -> np.ndarray:
     return np.stack(flows) if flows else np.zeros((0, *frames.shape[1:3], 2), np.float32)
 
 
-def _clips(
-    domain: Source, load: LoadClip, span: int, seed: int, tag: int
-) -> grain.MapDataset[Arrays]:
+def _choices(
+    domain: Source, span: int, temporal_flip: float, seed: int, tag: int
+) -> grain.MapDataset[Choice]:
     # Never seed and seed + 1: Grain's epoch e + 1 of one is epoch e of the other.  Explicit seeds,
     # since automatic ones change with every transformation that is put in front.
     shuffle_seed, clip_seed = np.random.SeedSequence([seed, tag]).generate_state(2)
     return (
         grain.MapDataset.source(windows(domain.lengths, span))
         .shuffle(seed=int(shuffle_seed))
-        .random_map(load, seed=int(clip_seed))
+        .random_map(Choose(temporal_flip), seed=int(clip_seed))
         .repeat()
     )
-
-
-def _by_domain(pair: tuple[Arrays, Arrays]) -> dict[str, Arrays]:
-    return {"source": pair[0], "target": pair[1]}
-
-
-def _own(batch: dict[str, Arrays]) -> dict[str, Arrays]:
-    """Several clips were copied into one array; a single one may still be a view of its source.
-
-    Left so, a memory-mapped video would be read from disk by whoever uses the batch.
-    """
-    return {domain: {k: _owned(v) for k, v in clip.items()} for domain, clip in batch.items()}
-
-
-def _owned(array: np.ndarray) -> np.ndarray:
-    owned = array.flags.c_contiguous and array.flags.writeable
-    return array if owned else np.array(array, order="C")
 
 
 def _check_numbers(

@@ -116,13 +116,12 @@ class RecordSource:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def read(self, index: int, start: int, count: int, *, backwards: bool = False) -> Arrays:
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         """See `Source.read`.
 
         Args:
             index, start, count: which frames of which clip.
-            backwards: the frames lie in memory from the last to the first, so that reversing them
-                leaves nothing to copy; what is returned is the same.
+            into: u8[count, H, W, 3] that the frames are decoded into, instead of a new array.
 
         Returns:
             ``frames`` u8[count, H, W, 3]; of `provides`, ``labels`` u8[count, H, W] (train ids,
@@ -138,7 +137,7 @@ class RecordSource:
         if start < 0 or count < 1 or start + count > clip.frames:
             raise ValueError(f"{self.names[index]}: no frames {start} to {start + count - 1}")
         records = self._load(clip, range(clip.first + start, clip.first + start + count))
-        frames = np.empty((count, *self.size, 3), np.uint8)[:: -1 if backwards else 1]
+        frames = np.empty((count, *self.size, 3), np.uint8) if into is None else into
         for row, (at, record) in enumerate(records):
             frames[row] = self._decode(clip, at, "image", record)
         arrays: Arrays = {"frames": frames}
