@@ -28,6 +28,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -86,8 +87,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     sub.add_argument("--size", type=int, nargs=2, default=(256, 512), metavar=("H", "W"))
     sub.add_argument("--batch_size", type=int, default=1, help="clips of either domain")
     sub.add_argument("--clip", type=int, default=3, help="K, frames per clip")
-    sub.add_argument("--batches", type=int, help="per round 60; with --memory 2,000 in all")
-    sub.add_argument("--rounds", type=int, default=30)
+    sub.add_argument("--batches", type=int, help="per round 40; with --memory 2,000 in all")
+    sub.add_argument("--rounds", type=int, default=60)
     sub.add_argument("--threads", type=int, default=_CORES)
     sub.add_argument("--workers", type=int, default=0, help="processes, each with --threads")
     sub.set_defaults(run=data)
@@ -123,7 +124,7 @@ def data(args: argparse.Namespace) -> int:
 
 def _throughput(sources: list[RecordSource], args: argparse.Namespace) -> int:
     """Clips per second of the pipeline and of bare decoding of the same frames."""
-    count = args.batches or 60
+    count = args.batches or 40
     codes = drawn_jpegs(sources, count, args)
     threads = args.threads * max(1, args.workers)
     sizes = [len(code) for batch in codes for code in batch]
@@ -134,6 +135,7 @@ def _throughput(sources: list[RecordSource], args: argparse.Namespace) -> int:
         with contextlib.closing(stream(sources, args)) as batches:
             _take(batches, WARM_UP)
             ours.append(_seconds(lambda: _take(batches, count)))
+        _settle()
     clips = 2 * args.batch_size * count
     return _verdict("data", ours, bare, {"clips": clips, "frames": clips * args.clip}, DATA_LIMIT)
 
@@ -202,6 +204,13 @@ def stream(sources: Sequence[Source], args: argparse.Namespace, **changes: Any) 
 def _take(batches: Iterable[Any], count: int) -> None:
     for _, _ in zip(range(count), batches, strict=False):
         pass
+
+
+def _settle() -> None:
+    """Waits for the readers of a closed stream: they finish the batches they are at."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("grain-prefetch"):
+            thread.join()
 
 
 @dataclasses.dataclass
