@@ -177,7 +177,7 @@ def _verdict(
     ratio = statistics.median(ratios)
     print(
         f"ratio {ratio:.2f} (limit {limit}; median of {ratios[0]:.2f} to {ratios[-1]:.2f}), of "
-        f"processor time {statistics.median(of_cpu):.2f}"
+        f"this process's processor time {statistics.median(of_cpu):.2f}"
     )
     return 0 if ratio >= limit else 1
 
