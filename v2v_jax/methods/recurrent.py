@@ -62,8 +62,7 @@ class Recurrent:
         history: frames rolled in without gradient before the trained ones.
         gate: multiply the fusion mask by eq. 7's occlusion mask, so that pixels whose flow the
             source itself contradicts are always synthesised.
-        gate_squared: in Lai et al.'s squared form; False: as eq. 7 prints it, which calls half of
-            an untouched video occluded (the rule-based fusion of Table 6).
+        gate_squared: in Lai et al.'s squared form; False: as eq. 7 prints it (Table 6's rule).
     """
 
     image: nn.Module
@@ -177,10 +176,8 @@ class Recurrent:
 
     @property
     def _trust(self) -> Trust | None:
-        gate = functools.partial(
-            occlusion_mask, alpha=self.occlusion_alpha, squared=self.gate_squared
-        )
-        return gate if self.gate else None
+        form = {"alpha": self.occlusion_alpha, "squared": self.gate_squared}
+        return functools.partial(occlusion_mask, **form) if self.gate else None
 
     def _direction(
         self,
