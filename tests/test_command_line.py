@@ -22,7 +22,7 @@ from v2v_jax.command_line import height_width, one_line_errors, unknown_field
         ("stepz", ["'stepz' in config:", "'steps'"]),
         ("optimizer.learning_rat", ["in config.optimizer:", "'learning_rate'"]),
         ("optimiser.learning_rate", ["'optimiser' in config:", "'optimizer'"]),
-        ("weights.zzz", ["it has adversarial, content, cycle, identity"]),
+        ("weights.zzz", ["it has adversarial, adversarial_prediction, content, cycle"]),
         ("steps.deeper", ["'deeper' in config.steps", "no fields"]),
     ],
 )
