@@ -25,6 +25,10 @@ def get_config():
     # Before the ReLU: instance norm turns channels that are nearly dead into noise.
     config.content.tap = "conv3_3"
     config.content.features = 8
+    # Blind to flat colour, so that much of them does not hold the colours back; at weight 1 the
+    # sky becomes trees (docs/smearing.md).
+    config.content.zero_mean = True
+    config.weights.content = 5.0
     config.flow.scale = 2.0
     config.adversarial = "lsgan"
     # What keeps the mask honest; measured in docs/smearing.md.
@@ -32,9 +36,6 @@ def get_config():
     config.cycle_memory = "reconstruction"
     config.gate = True
     config.weights.temporal = 2.5
-    # Random features are blind to flat colour, so that much of them does not hold the colours back;
-    # at 1 the sky becomes trees (docs/smearing.md).
-    config.weights.content = 5.0
     config.optimizer.learning_rate = 5e-4
     config.ema_decay = 0.99
     config.steps = 240

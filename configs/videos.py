@@ -23,6 +23,4 @@ def get_config():
     config.cycle_memory = "reconstruction"
     config.gate = True
     config.weights.temporal = 2.5
-    # For random features (docs/smearing.md); with VGG-16's published ones take the paper's 1.
-    config.weights.content = 5.0
     return config

@@ -188,3 +188,12 @@ def test_several_taps_name_the_unknown_ones(taps):
     with pytest.raises(ValueError, match=r"no tap .*; conv/relu1_1 \.\. 5_3 exist") as error:
         jax.eval_shape(functools.partial(Vgg16(tap=taps).init, jax.random.key(0)), frames)
     assert "relu1_1'" not in str(error.value)
+
+
+def test_zero_mean_features_do_not_see_flat_colour():
+    """What they are for: a translation may change every colour at no cost."""
+    flat = jnp.ones((1, 16, 16, 3)) * jnp.array([0.9, -0.3, 0.1])[None, None, None]
+    for zero_mean, blind in ((True, True), (False, False)):
+        net = Vgg16("conv1_1", features=4, zero_mean=zero_mean)
+        found = net.apply(net.init(jax.random.key(0), flat), flat)[:, 2:-2, 2:-2]
+        assert bool(jnp.abs(found).max() < 1e-5) == blind

@@ -45,6 +45,7 @@ def extractor(config: Config, dtype: Any = None) -> Vgg:
         config.content.tap,
         features=config.content.features,
         normalise=config.content.normalise,
+        zero_mean=config.content.zero_mean,
         dtype=dtype,
     )
 

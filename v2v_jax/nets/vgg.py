@@ -30,6 +30,7 @@ class Vgg(nn.Module):
         features: channels of the first stage, 64 in the published networks; narrower ones exist
             only with random weights.
         normalise: instance-normalise the maps, which washes the style out of them (section 3.4).
+        zero_mean: draw random filters of the first layer without a mean over their window.
 
     Raises:
         ValueError: if the network has no such tap.
@@ -39,6 +40,7 @@ class Vgg(nn.Module):
     stages: tuple[int, ...] = VGG16
     features: int = 64
     normalise: bool = False
+    zero_mean: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -70,7 +72,8 @@ class Vgg(nn.Module):
             y = nn.max_pool(y, (2, 2), (2, 2))
         width = self.features * min(2 ** (stage - 1), 8)
         # Used only when random weights are asked for by name.
-        init = _edges if name == "conv1_1" else nn.initializers.he_normal()
+        edges = self.zero_mean and name == "conv1_1"
+        init = _edges if edges else nn.initializers.he_normal()
         return Conv(width, 3, use_bias=True, kernel_init=init, dtype=self.dtype, name=name)(y)
 
     def _finish(self, y: Array) -> Array:
