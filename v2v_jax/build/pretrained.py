@@ -130,5 +130,10 @@ def abstract(net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Params:
     return jax.eval_shape(functools.partial(_parameters, net, inputs), jax.random.key(0))
 
 
+def shapes(tree: Params) -> Any:
+    """The leaves' shapes, to compare networks by."""
+    return jax.tree.map(lambda leaf: tuple(leaf.shape), tree)
+
+
 def _parameters(net: nn.Module, inputs: tuple[jax.ShapeDtypeStruct, ...], key: jax.Array) -> Any:
     return net.init(key, *(jnp.zeros(x.shape, x.dtype) for x in inputs))["params"]

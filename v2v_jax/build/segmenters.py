@@ -41,7 +41,7 @@ def params(config: Config) -> Params:
         )
     found = load_player(Path(run) / "checkpoints")[0]
     needed = abstract_params(config)
-    if "labels" not in found or _shapes(found["labels"]) != _shapes(needed):
+    if "labels" not in found or pretrained.shapes(found["labels"]) != pretrained.shapes(needed):
         raise ValueError(
             f"config.segmenter.run: {run} is not a run of the segmenter {config.segmenter.net!r} "
             f"with {config.segmenter.features} features: give that run's, or train one"
@@ -54,7 +54,3 @@ def abstract_params(config: Config) -> Params:
     if not config.weights.semantic:
         return {}
     return pretrained.abstract(net(config), jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
-
-
-def _shapes(tree: Params) -> Any:
-    return jax.tree.map(lambda leaf: tuple(leaf.shape), tree)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from v2v_jax.evaluation import bars, evaluators, metrics, tables
 from v2v_jax.evaluation.evaluators import EvaluationClip, Judges
 from v2v_jax.evaluation.session import reachable_distances
 from v2v_jax.evaluation.tables import Result
+from v2v_jax.evaluation.whole_files import write_whole
 from v2v_jax.training import loop
 
 SOURCE, TARGET = "source", "target"
@@ -87,7 +87,7 @@ def write_tables(config: Config, workdir: Path) -> str:
         "svg": bars.plot_svg(results, titles),
     }
     for suffix, content in made.items():
-        _write(workdir / f"tables.{suffix}", content)
+        write_whole(workdir / f"tables.{suffix}", content)
     return text
 
 
@@ -216,11 +216,4 @@ def _plain(run: Config) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    _write(path, json.dumps(content) + "\n")
-
-
-def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(content, encoding="utf-8")
-    os.replace(draft, path)
+    write_whole(path, json.dumps(content) + "\n")

@@ -48,7 +48,7 @@ def params(config: Config) -> Params:
         ) from missing
     network = found.get(DIRECTION, {})
     network = network.get("image", network)
-    if _shapes(network) != _shapes(abstract_params(config)):
+    if pretrained.shapes(network) != pretrained.shapes(abstract_params(config)):
         raise ValueError(
             f"config.stabiliser.run: {run} has {_described(meta['config'])}, but config.image is "
             f"{config.image.features} features and {config.image.blocks} blocks: set "
@@ -77,7 +77,3 @@ def _described(saved: Mapping[str, Any]) -> str:
     return (
         f"an image generator of {image.get('features')} features and {image.get('blocks')} blocks"
     )
-
-
-def _shapes(tree: Params) -> Any:
-    return jax.tree.map(lambda leaf: tuple(leaf.shape), tree)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import html
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 
 from v2v_jax.evaluation.curves import curve_svg, read_metrics
 from v2v_jax.evaluation.verdicts import Row, Verdict, format_cell
+from v2v_jax.evaluation.whole_files import write_whole
 
 CURVE_GROUPS = {
     "eval": "Evaluation during training",
@@ -77,10 +77,7 @@ def write_report(
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body><main>\n{body}\n</main></body></html>\n"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(page, encoding="utf-8")
-    os.replace(draft, path)
+    write_whole(path, page)
 
 
 def _header(title: str, scores: Sequence[Verdict], facts: Mapping[str, str | float]) -> str:

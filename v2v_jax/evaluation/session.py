@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from v2v_jax.evaluation.evaluators import (
 from v2v_jax.evaluation.flips import flip_rows
 from v2v_jax.evaluation.report import write_report
 from v2v_jax.evaluation.verdicts import distance_rows, format_figures, verdicts, video_rows
+from v2v_jax.evaluation.whole_files import write_whole
 from v2v_jax.methods.base import Method
 from v2v_jax.types import Params
 
@@ -125,9 +125,7 @@ def reachable_distances(clips: Sequence[EvaluationClip]) -> tuple[int, ...]:
 
 def _write_json(path: Path, figures: Mapping[str, float]) -> None:
     clean = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(clean, indent=1) + "\n")
-    os.replace(draft, path)
+    write_whole(path, json.dumps(clean, indent=1) + "\n")
 
 
 def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray]:
