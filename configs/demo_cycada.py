@@ -13,6 +13,7 @@ def get_config():
     """What CyCADA adds; the source's labels say what the translation must be read as."""
     config = demo_cyclegan.get_config()
     config.method = "cycada"
-    config.weights.semantic = 1.0
+    # Upstream's 1 drowns the rest of so short a run (docs/results): patterns that please the judge.
+    config.weights.semantic = 0.2
     config.data.labels = True
     return config

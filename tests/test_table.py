@@ -42,8 +42,7 @@ def small_table():
     return config
 
 
-@pytest.fixture(autouse=True)
-def quick_probes(monkeypatch):
+def quick(monkeypatch):
     """Judges of a few steps: how well they judge is tested elsewhere."""
     from v2v_jax.build import scoring
 
@@ -55,15 +54,23 @@ def quick_probes(monkeypatch):
     monkeypatch.setattr(scoring, "PROBE_FRAMES", 20)
 
 
+@pytest.fixture(autouse=True)
+def quick_probes(monkeypatch):
+    quick(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("tables")
+    """The workdir of a small table, trained and scored."""
+    made = tmp_path_factory.mktemp("tables")
+    with pytest.MonkeyPatch.context() as patch:
+        quick(patch)
+        table.make_tables(small_table(), made)
+    return made
 
 
-def test_rows_are_trained_scored_and_tabled(folder, capsys):
-    table.make_tables(small_table(), folder)
+def test_rows_are_trained_scored_and_tabled(folder):
     text = (folder / "tables.md").read_text()
-    assert text.strip() in capsys.readouterr().out
     assert "### Table 1" in text and "### Table 2" in text
     for name in ("CyCADA", "Ours", "Oracle: target frames", "Source, untranslated"):
         assert f"| {name}" in text
@@ -78,7 +85,7 @@ def test_rows_are_trained_scored_and_tabled(folder, capsys):
     assert scores["config"]["segmenter"]["run"] == str(folder / "segmenter" / "0")
 
 
-def test_what_is_scored_is_not_trained_again(folder, monkeypatch):
+def test_what_is_scored_is_not_trained_again_and_printed(folder, monkeypatch, capsys):
     def train(**_):
         raise AssertionError("trained again")
 
@@ -86,6 +93,7 @@ def test_what_is_scored_is_not_trained_again(folder, monkeypatch):
     before = (folder / "tables.md").read_text()
     table.make_tables(small_table(), folder)
     assert (folder / "tables.md").read_text() == before
+    assert before.strip() in capsys.readouterr().out
 
 
 def test_scores_of_another_configuration_are_refused(folder):
