@@ -10,7 +10,7 @@ from configs import demo
 
 
 def get_config():
-    """Upstream's objective; a small TransformNet, and a rate for few steps."""
+    """Upstream's objective, a small TransformNet; a rate and a content weight for few steps."""
     config = demo.get_config()
     config.method = "blind_temporal"
     config.history = 0
@@ -18,8 +18,8 @@ def get_config():
     config.stabiliser.features, config.stabiliser.blocks = 16, 2
     config.content.normalise = False
     config.weights.short_term = config.weights.long_term = 100.0
-    config.weights.content = 10.0
-    config.optimizer.learning_rate = 1e-3
+    # Upstream's 10 and 1e-4 need its many steps; these take twice as much off (docs/results).
+    config.weights.content = 1.0
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.b1 = 0.9
-    config.steps = 240
     return config

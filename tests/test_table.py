@@ -77,7 +77,10 @@ def test_rows_are_trained_scored_and_tabled(folder):
     assert "sky → building" in text and "Ours: the whole flip matrix" in text
     assert "| Segmenter" not in text
     rows = list(csv.DictReader((folder / "tables.csv").read_text().splitlines()))
-    assert {line["row"] for line in rows} == {"cycada", "ours", "source", "target"}
+    # The source's own figures, which both rows found alike, count once.
+    assert [line["row"] for line in rows] == ["cycada", "ours", "source", "target"]
+    figures = next(line for line in rows if line["row"] == "source")
+    assert float(figures["output_over_source"]) == 1 and not figures["at_1/miou/output"]
     assert all(float(line["miou/output"]) >= 0 for line in rows)
     assert (folder / "tables.svg").read_text().startswith("<svg")
     # The segmenter that CyCADA was judged by is the table's own.
@@ -126,6 +129,14 @@ def test_the_command_line_makes_tables(tmp_path, capsys):
         capsys, "--mode=table", "--config=configs/tables.py", f"--workdir={tmp_path}", only
     )
     assert "'nobody' is none of the rows cyclegan" in message
+
+
+@pytest.mark.parametrize("seeds", [(), (0, -1)])
+def test_seeds_that_are_none_are_refused(seeds, tmp_path):
+    config = small_table()
+    config.seeds = seeds
+    with pytest.raises(ValueError, match="config.seeds: give one or more"):
+        table.make_tables(config, tmp_path)
 
 
 def test_an_unknown_row_is_named(tmp_path):
