@@ -81,6 +81,8 @@ def test_rows_are_trained_scored_and_tabled(folder):
     assert [line["row"] for line in rows] == ["cycada", "ours", "source", "target"]
     figures = next(line for line in rows if line["row"] == "source")
     assert float(figures["output_over_source"]) == 1 and not figures["at_1/miou/output"]
+    assert figures["warping_error/output"] == rows[0]["warping_error/source"]
+    assert figures["miou/output"] == rows[0]["miou/source"]
     assert all(float(line["miou/output"]) >= 0 for line in rows)
     assert (folder / "tables.svg").read_text().startswith("<svg")
     # The segmenter that CyCADA was judged by is the table's own.
@@ -117,6 +119,11 @@ def test_a_signal_stops_the_table_and_scores_nothing_unfinished(tmp_path, monkey
     assert not (tmp_path / "ours").exists()
 
 
+def test_judges_are_drawn_anew_for_every_seed(tmp_path):
+    seeds = [table._Judge(small_table(), seed, tmp_path)._run.seed for seed in (0, 3)]
+    assert seeds == [0, 3]
+
+
 def test_only_takes_what_the_rows_need_along():
     config = small_table()
     assert table._needed(config, ("cycada",)) == ["segmenter", "cycada"]
@@ -135,7 +142,7 @@ def test_the_command_line_makes_tables(tmp_path, capsys):
 def test_seeds_that_are_none_are_refused(seeds, tmp_path):
     config = small_table()
     config.seeds = seeds
-    with pytest.raises(ValueError, match="config.seeds: give one or more"):
+    with pytest.raises(ValueError, match=r"config\.seeds: give one or more"):
         table.make_tables(config, tmp_path)
 
 
