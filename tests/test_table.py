@@ -12,6 +12,7 @@ from test_build import tiny
 
 from configs import demo, demo_cycada, demo_segmenter
 from configs import tables as paper
+from configs import tables_128x256 as larger
 from v2v_jax import build
 from v2v_jax.build import table
 
@@ -153,11 +154,12 @@ def test_an_unknown_row_is_named(tmp_path):
         table.make_tables(config, tmp_path)
 
 
+@pytest.mark.parametrize("made", [paper, larger])
 @pytest.mark.parametrize("name", paper.get_config().order)
-def test_every_row_of_the_papers_tables_builds(name, tmp_path):
-    config = paper.get_config()
+def test_every_row_of_the_papers_tables_builds(made, name, tmp_path):
+    config = made.get_config()
     run = table.run_config(config, name, 1, tmp_path)
-    assert run.seed == 1 and run.steps == paper.STEPS
+    assert run.seed == 1 and run.steps == made.STEPS
     for field, other in config.rows[name].needs:
         assert run[field.split(".")[0]][field.split(".")[1]] == str(tmp_path / other / "1")
         assert config.order.index(other) < config.order.index(name)
