@@ -3,6 +3,8 @@
 python -m v2v_jax.main --mode=table --config=configs/tables_128x256.py --workdir=runs/tables_128x256
 """
 
+from typing import Any
+
 from configs import tables
 
 STEPS = 10 * tables.STEPS
@@ -10,7 +12,7 @@ STEPS = 10 * tables.STEPS
 
 def get_config():
     """``configs/tables.py``; what is measured in pixels grows with the frames."""
-    config = tables.get_config()
+    config: Any = tables.get_config()
     config.seeds = (0, 1, 2)
     for row in config.rows.values():
         row.run.steps = STEPS

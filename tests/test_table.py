@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import shutil
 
 import pytest
 from command import refused
@@ -14,7 +14,9 @@ from configs import demo, demo_cycada, demo_segmenter
 from configs import tables as paper
 from configs import tables_128x256 as larger
 from v2v_jax import build
-from v2v_jax.build import table
+from v2v_jax.build import table, table_scores
+from v2v_jax.build.resuming import changed_fields
+from v2v_jax.training.checkpoints import load_player
 
 SMALL = {
     "data.batch_size": 8, "data.length": 20, "segmenter.features": 4, "steps": 2,
@@ -87,8 +89,8 @@ def test_rows_are_trained_scored_and_tabled(folder):
     assert all(float(line["miou/output"]) >= 0 for line in rows)
     assert (folder / "tables.svg").read_text().startswith("<svg")
     # The segmenter that CyCADA was judged by is the table's own.
-    scores = json.loads((folder / "cycada" / "0" / "scores.json").read_text())
-    assert scores["config"]["segmenter"]["run"] == str(folder / "segmenter" / "0")
+    run = load_player(folder / "cycada" / "0" / "checkpoints")[1]["config"]
+    assert run["segmenter"]["run"] == str(folder / "segmenter" / "0")
 
 
 def test_what_is_scored_is_not_trained_again_and_printed(folder, monkeypatch, capsys):
@@ -102,11 +104,60 @@ def test_what_is_scored_is_not_trained_again_and_printed(folder, monkeypatch, ca
     assert before.strip() in capsys.readouterr().out
 
 
-def test_scores_of_another_configuration_are_refused(folder):
+@pytest.mark.parametrize(
+    ("field", "value", "found"),
+    [
+        ("rows.ours.run.optimizer.learning_rate", 1e-3, r"ours/0/.*learning_rate"),
+        # What a resumed run may change is no longer the same score.
+        ("rows.ours.run.steps", 3, r"ours/0/.*steps 2 -> 3"),
+        ("rows.ours.run.evaluate.clips", 2, r"ours/0/.*evaluate.clips 1 -> 2"),
+        # CyCADA's segmenter would be another; the oracles' world is the first shown row's.
+        ("rows.segmenter.run.seed", 1, None),
+        ("rows.segmenter.run.steps", 3, r"segmenter/0/.*steps"),
+        ("rows.cycada.run.data.clips", 9, r"cycada/0/.*data.clips"),
+        ("rows.ours.run.log_every", 7, None),
+    ],
+)
+def test_scores_of_another_configuration_are_refused(folder, field, value, found):
     config = small_table()
-    config.rows.ours.run.optimizer.learning_rate = 1e-3
-    with pytest.raises(ValueError, match=r"ours/0/scores.json .*learning_rate.* --workdir"):
+    config.update_from_flattened_dict({field: value})
+    # Rows that nobody asked for are shown as well.
+    config.only = ("segmenter",)
+    if found is None:
         table.make_tables(config, folder)
+        return
+    with pytest.raises(ValueError, match=rf"{found}.*\(mv .*/0 .*/0_old.* --workdir"):
+        table.make_tables(config, folder)
+
+
+def test_a_row_is_another_where_one_it_needs_is(folder):
+    config = small_table()
+    before = table_scores.asked(config, "cycada", 0)
+    config.rows.segmenter.run.steps = 3
+    changes = changed_fields(before, table_scores.asked(config, "cycada", 0), frozenset())
+    assert changes == ["needs.segmenter.steps 2 -> 3"]
+    config.rows.cycada.run.data.clips = 9
+    config.rows.cycada.run.steps = 9
+    oracle = table_scores.asked(small_table(), "target", 0)
+    changes = changed_fields(oracle, table_scores.asked(config, "target", 0), frozenset())
+    assert [change.split()[0] for change in changes] == ["data.clips"]
+
+
+def test_a_table_can_be_moved_and_scores_moved_away(folder, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(folder, moved, ignore=shutil.ignore_patterns("checkpoints"))
+    shutil.copytree(moved / "ours" / "0", moved / "ours" / "0_old")
+    table.make_tables(small_table(), moved)
+    assert (moved / "tables.md").read_text() == (folder / "tables.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"figures": {}}'])
+def test_what_is_no_score_is_named(text, folder, tmp_path):
+    path = table_scores.path_of(tmp_path, "ours", 0)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"ours/0/scores.json is no score .*mv "):
+        table.make_tables(small_table(), tmp_path)
 
 
 def test_a_signal_stops_the_table_and_scores_nothing_unfinished(tmp_path, monkeypatch):

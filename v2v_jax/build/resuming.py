@@ -34,20 +34,21 @@ def warn_of_changes(config: Mapping[str, Any], workdir: Path) -> None:
         logging.warning("the checkpoint was trained with another config: %s", "; ".join(changes))
 
 
-def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """``["optimizer.learning_rate 0.0002 -> 0.0001"]``, without the fields of ``MAY_DIFFER``."""
+def changed_fields(
+    old: Mapping[str, Any], new: Mapping[str, Any], may_differ: frozenset[str] = MAY_DIFFER
+) -> list[str]:
+    """``["optimizer.learning_rate 0.0002 -> 0.0001"]``, without the fields that may differ."""
     before, after = _flat(old), _flat(new)
     return [
         f"{name} {before.get(name, 'unset')} -> {after.get(name, 'unset')}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
         # From a file to random weights is more than a move.
-        and (not _may_differ(name) or RANDOM in (before.get(name), after.get(name)))
+        and (
+            not {name, name.partition(".")[0]} & may_differ
+            or RANDOM in (before.get(name), after.get(name))
+        )
     ]
-
-
-def _may_differ(name: str) -> bool:
-    return name in MAY_DIFFER or name.partition(".")[0] in MAY_DIFFER
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
