@@ -138,9 +138,10 @@ def test_a_row_is_another_where_one_it_needs_is(folder):
     assert changes == ["needs.segmenter.steps 2 -> 3"]
     config.rows.cycada.run.data.clips = 9
     config.rows.cycada.run.steps = 9
+    config.rows.cycada.run.evaluate.frames = 9
     oracle = table_scores.asked(small_table(), "target", 0)
     changes = changed_fields(oracle, table_scores.asked(config, "target", 0), frozenset())
-    assert [change.split()[0] for change in changes] == ["data.clips"]
+    assert [change.split()[0] for change in changes] == ["data.clips", "evaluate.frames"]
 
 
 def test_a_table_can_be_moved_and_scores_moved_away(folder, tmp_path):
