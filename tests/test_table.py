@@ -130,7 +130,7 @@ def test_scores_of_another_configuration_are_refused(folder, field, value, found
         table.make_tables(config, folder)
 
 
-def test_a_row_is_another_where_one_it_needs_is(folder):
+def test_a_row_is_another_where_one_it_needs_is():
     config = small_table()
     before = table_scores.asked(config, "cycada", 0)
     config.rows.segmenter.run.steps = 3
