@@ -57,9 +57,8 @@ def get_config() -> Any:
     # A file of torchvision's weights (tools/convert_torch_weights.py), or the literal "random".
     config.content.weights = ""
     config.content.features = 64  # narrower only with "random"
-    config.content.zero_mean = (
-        False  # "random" alone: first filters without a mean, see nets/vgg.py
-    )
+    # "random" alone: first filters without a mean, see nets/vgg.py.
+    config.content.zero_mean = False
     config.content.normalise = True  # instance norm; False is upstream's for blind_temporal
 
     config.predictor = ConfigDict()  # recyclegan: the U-Net that foresees frames

@@ -116,6 +116,7 @@ def test_what_is_scored_is_not_trained_again_and_printed(folder, monkeypatch, ca
         ("rows.segmenter.run.steps", 3, r"segmenter/0/.*steps"),
         ("rows.cycada.run.data.clips", 9, r"cycada/0/.*data.clips"),
         ("rows.ours.run.log_every", 7, None),
+        ("rows.segmenter.run.log_every", 7, None),
     ],
 )
 def test_scores_of_another_configuration_are_refused(folder, field, value, found):

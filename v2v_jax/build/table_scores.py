@@ -98,7 +98,7 @@ def _read(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     )
     try:
         score = json.loads(path.read_text())
-        changes = changed_fields(score["config"], wanted, HARMLESS)
+        changes = _changes(score["config"], wanted)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no score of a table ({error!r}): {away}") from error
     if changes:
@@ -107,3 +107,13 @@ def _read(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
             f"{away}"
         )
     return score
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The fields that differ, of the row and of those it builds on."""
+    before, after = (config.get("needs", {}) for config in (old, new))
+    found = changed_fields(old | {"needs": {}}, new | {"needs": {}}, HARMLESS)
+    for other in sorted(before.keys() | after.keys()):
+        inner = _changes(before.get(other, {}), after.get(other, {}))
+        found += [f"{other}: {change}" for change in inner]
+    return found
