@@ -32,7 +32,7 @@ format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-torch: venv  ## for tools/benchmark_generator.py and for reading .pth files
+torch: venv  ## for tools/benchmarks/generator.py and for reading .pth files
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 
 clean:

@@ -21,11 +21,11 @@ import pytest
 from absl.testing import flagsaver
 
 from v2v_jax import (
-    build,  # noqa: F401 - flagsaver would undefine the flags of what is imported inside it
+    assembly,  # noqa: F401 - flagsaver would undefine the flags of what is imported inside it
     command_line,
     main,
 )
-from v2v_jax.data.video import VideoWriter
+from v2v_jax.data.media.reader import VideoWriter
 
 ROOT = Path(__file__).parents[1]
 TINY = tuple(

@@ -8,12 +8,12 @@ import json
 import jax
 import numpy as np
 import pytest
+from assembly.test_assembly import plain, tiny
 from methods.tiny_recurrent import draw_like
-from test_build import plain, tiny
 from test_configs import parameters
 
 from configs import viper2city_bt, viper2city_recyclegan
-from v2v_jax import Translator, build
+from v2v_jax import Translator, assembly
 from v2v_jax.methods import blind_temporal, recyclegan
 from v2v_jax.nets.generator import ResnetGenerator
 from v2v_jax.training.checkpoints import Checkpoints, load_player
@@ -40,7 +40,7 @@ def run(name, workdir, **changes):
     """Two steps of ``configs/<name>.py``, or ``demo_<name>.py``, with tiny networks."""
     make = importlib.import_module(f"configs.{name}" if name == "demo" else f"configs.demo_{name}")
     config = tiny(make, **SHORT | SMALL | {"pool": 2} | changes)
-    train(**build.training(config, workdir))
+    train(**assembly.training(config, workdir))
     return config
 
 
@@ -115,20 +115,20 @@ def test_recyclegan_trains_and_translates(tmp_path):
 
 def test_recyclegans_configs_are_upstreams_variants():
     config = viper2city_recyclegan.get_config()
-    made = build.method(config)
+    made = assembly.method(config)
     assert isinstance(made, recyclegan.RecycleGan)
     assert made.weights == recyclegan.VARIANTS["reCycle"] and made.adversarial == "lsgan"
     config.weights.cycle = 0.0
-    plainer = build.method(config)
+    plainer = assembly.method(config)
     assert isinstance(plainer, recyclegan.RecycleGan)
     assert plainer.weights == recyclegan.VARIANTS["recycle"]
-    batch = build.description(config)["batch"]
+    batch = assembly.description(config)["batch"]
     assert batch["source"].keys() == {"frames"} and batch["source"]["frames"].shape[1] == 3
     params = jax.eval_shape(made.init, jax.random.key(0), batch)
     assert parameters(params["predictor"]["to_target"]) == 54_407_747  # unet_256
     # The depth that fits every size is that of unet_256 here.
     config.predictor.depth = 0
-    assert jax.eval_shape(build.method(config).init, jax.random.key(0), batch) == params
+    assert jax.eval_shape(assembly.method(config).init, jax.random.key(0), batch) == params
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_blind_temporal_is_trained_over_a_per_frame_run(tmp_path):
     raw, steady = Translator.load(tmp_path / "cyclegan")(noise()), translator(noise())
     np.testing.assert_array_equal(steady[0], raw[0])
     assert (steady[1:] != raw[1:]).any()
-    described = build.description(config)
+    described = assembly.description(config)
     assert described["frozen"]["translator"].keys() == before.keys()
     with pytest.raises(ValueError, match="'to_source'"):
         Translator.load(tmp_path / "bt", "to_source")
@@ -192,9 +192,9 @@ def test_of_the_papers_method_only_the_image_generator_counts(tmp_path):
     one = {"image": image_params(), "fusion": {"conv": np.zeros(3, np.float32)}}
     save(tmp_path, {"to_target": one, "to_source": one}, tiny())
     changes = {"stabiliser.run": str(tmp_path), "weights.long_term": 1.0, "weights.content": 0.0}
-    frozen = build.frozen(tiny(**changes))
+    frozen = assembly.frozen(tiny(**changes))
     np.testing.assert_equal(frozen["translator"], image_params())
-    assert build.frozen(tiny(**changes | {"weights.long_term": 0.0}))["translator"] == {}
+    assert assembly.frozen(tiny(**changes | {"weights.long_term": 0.0}))["translator"] == {}
 
 
 @pytest.mark.parametrize(
@@ -224,10 +224,10 @@ def test_what_blind_temporal_lacks_is_named(tmp_path, changes, error, hints):
 
 def test_blind_temporals_config_is_upstreams():
     config = viper2city_bt.get_config()
-    made = build.method(config)
+    made = assembly.method(config)
     assert isinstance(made, blind_temporal.BlindTemporal)
     assert made.weights == blind_temporal.Weights() and not made.content.normalise
-    described = build.description(config)
+    described = assembly.description(config)
     params = jax.eval_shape(made.init, jax.random.key(0), described["batch"])
     assert parameters(params["stabiliser"]["to_target"]) == 2_979_555
     assert parameters(described["frozen"]["translator"]) == 7_833_987

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from configs import default, demo, viper2city
-from v2v_jax import build
+from v2v_jax import assembly
 from v2v_jax.command_line import unknown_field
 
 FILES = sorted(
@@ -30,7 +30,7 @@ def parameters(tree) -> int:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_builds_its_method_without_data_or_weights(name):
-    described = build.description(config_of(name))
+    described = assembly.description(config_of(name))
     method, batch = described["method"], described["batch"]
     params = jax.eval_shape(method.init, jax.random.key(0), batch)
     assert set(params) == set(method.players) == set(described["optimizers"])
@@ -80,7 +80,7 @@ def test_the_papers_values():
 
 
 def test_the_papers_networks():
-    described = build.description(viper2city.get_config())
+    described = assembly.description(viper2city.get_config())
     params = jax.eval_shape(described["method"].init, jax.random.key(0), described["batch"])
     for direction in ("to_target", "to_source"):
         assert parameters(params["generator"][direction]["image"]) == 7_833_987

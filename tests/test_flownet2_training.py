@@ -8,10 +8,10 @@ import math
 import jax
 import numpy as np
 import pytest
-from test_build import tiny
+from assembly.test_assembly import tiny
 
 from configs import demo
-from v2v_jax import Translator, build
+from v2v_jax import Translator, assembly
 from v2v_jax.training.loop import train
 
 STEPS = 2
@@ -28,7 +28,7 @@ def test_the_papers_step_runs_with_flownet2_in_the_graph(tmp_path):
             "picture_every": STEPS,
         },
     )  # fmt: skip
-    arguments = build.training(config, tmp_path)
+    arguments = assembly.training(config, tmp_path)
     assert sum(leaf.size for leaf in jax.tree.leaves(arguments["frozen"]["flow"])) == 162_518_834
     batch = next(arguments["batches"](0))
     assert all("flow" not in clip for clip in batch.values())

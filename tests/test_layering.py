@@ -30,12 +30,12 @@ MAY_IMPORT = {
     "translator": ("types", "ops", "recurrence", "methods.base", "training.checkpoints"),
     "weights": (),
     "command_line": (),
-    "main": ("command_line", "build", "training", "evaluation", "translator"),
+    "main": ("command_line", "assembly", "training", "evaluation", "translator"),
 }
 # Packages that only these modules may import, wherever in the file the import stands.
 ONLY_IN = {
     "orbax": {"training.checkpoints"},
-    "ml_collections": {"build", "main"},
+    "ml_collections": {"assembly", "main"},
     "flownet2_port": {"flow.flownet2", "flow.raft"},
 }
 WITHOUT_JAX = ("data", "weights")
@@ -80,7 +80,7 @@ def test_imports_follow_the_table(path):
     for package, allowed in ONLY_IN.items():
         known = any(within(module, other) for other in allowed)
         assert known or not any(within(name, package) for name in names), package
-    if layer in ("", "build"):
+    if layer in ("", "assembly"):
         return
     assert layer in MAY_IMPORT, f"{layer} has no row in the table"
     for name in ours + [name for name in names if within(name, "flownet2_port")]:

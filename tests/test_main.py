@@ -15,7 +15,7 @@ import pytest
 from command import DEMO, TINY, call, finish, refused, run, start, trained, write_video
 
 import v2v_jax
-from v2v_jax.data.video import open_video
+from v2v_jax.data.media.reader import open_video
 from v2v_jax.training.checkpoints import load_player
 
 RANDOM = "RANDOM weights"

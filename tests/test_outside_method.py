@@ -12,9 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_build import tiny
+from assembly.test_assembly import tiny
 
-from v2v_jax import Translator, build
+from v2v_jax import Translator, assembly
 from v2v_jax.training import loop, step
 from v2v_jax.types import Aux, Translation
 
@@ -81,14 +81,14 @@ def get_config():
 
 @pytest.fixture
 def registered(monkeypatch):
-    monkeypatch.setitem(build.METHODS, "tint", lambda config: Tint(config.weights.colour))
+    monkeypatch.setitem(assembly.METHODS, "tint", lambda config: Tint(config.weights.colour))
 
 
 def test_it_trains_resumes_translates_and_is_evaluated(registered, tmp_path):
     config = get_config()
-    arguments = build.training(config, tmp_path)
+    arguments = assembly.training(config, tmp_path)
     loop.train(**arguments | {"steps": 20})
-    state = loop.train(**build.training(config, tmp_path))
+    state = loop.train(**assembly.training(config, tmp_path))
     assert int(state.step) == 30
     colour = np.asarray(state.params["shift"]["to_target"]["colour"])
     assert np.abs(colour).max() > 0.1, "it has learnt something"
@@ -101,21 +101,23 @@ def test_it_trains_resumes_translates_and_is_evaluated(registered, tmp_path):
     assert np.abs(shift - 127.5 * ema[None, None, None]).max() <= 1
     with pytest.raises(ValueError, match="'to_source'"):
         Translator.load(tmp_path, "to_source")
-    described = build.description(config)
+    described = assembly.description(config)
     assert described["method"] == Tint(0.5) and set(described["optimizers"]) == {"shift"}
 
 
 def test_without_its_registration_the_name_is_unknown():
     with pytest.raises(ValueError, match="'tint' is none of recurrent"):
-        build.method(get_config())
+        assembly.method(get_config())
 
 
 @pytest.mark.parametrize("module", [step, loop], ids=["step", "loop"])
 def test_the_step_and_the_loop_name_no_method(module):
     text = pathlib.Path(module.__file__).read_text().lower()
     classes = {type(made).__name__.lower() for made in every_method()}
-    names = {name for word in (*build.METHODS, *classes) for name in (word, word.replace("_", ""))}
-    assert len(names) >= len(build.METHODS)
+    names = {
+        name for word in (*assembly.METHODS, *classes) for name in (word, word.replace("_", ""))
+    }
+    assert len(names) >= len(assembly.METHODS)
     assert not [name for name in names if name in text]
     # Nor anything that only some of them have.
     for player in ("generator", "discriminator", "predictor", "stabiliser", "segmenter"):
@@ -127,4 +129,6 @@ def every_method() -> list[Any]:
         "cycada": {"weights.semantic": 1.0},
         "blind_temporal": {"weights.short_term": 1.0},
     }
-    return [build.method(tiny(method=name, **special.get(name, {}))) for name in build.METHODS]
+    return [
+        assembly.method(tiny(method=name, **special.get(name, {}))) for name in assembly.METHODS
+    ]

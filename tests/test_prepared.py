@@ -10,8 +10,8 @@ import pytest
 from data import raw_trees
 
 from configs import demo
-from v2v_jax.build.data import batches
-from v2v_jax.build.scoring import evaluation_clips
+from v2v_jax.assembly.data import batches
+from v2v_jax.assembly.scoring import evaluation_clips
 from v2v_jax.data.prepare.__main__ import main as prepare
 
 

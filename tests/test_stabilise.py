@@ -6,16 +6,16 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from assembly.test_assembly import tiny
 from command import call, refused, write_video
 from methods.tiny_recurrent import draw_like
 from test_baselines import SMALL, noise, save
-from test_build import tiny
 from test_translator import grey_levels, streamed
 
 from configs import demo, demo_bt, demo_cyclegan
-from v2v_jax import Translator, build
-from v2v_jax.data.video import VideoWriter, open_video
-from v2v_jax.evaluation import evaluators
+from v2v_jax import Translator, assembly
+from v2v_jax.data.media.reader import VideoWriter, open_video
+from v2v_jax.evaluation import protocol as evaluators
 from v2v_jax.methods.stabilised import Pair, Stabilised
 
 GONE = {"stabiliser.run": "gone"}
@@ -23,7 +23,7 @@ GONE = {"stabiliser.run": "gone"}
 
 def drawn(config, gain):
     """Parameters of the translating player; a real start would hardly show a picture."""
-    described = build.description(config)
+    described = assembly.description(config)
     method, batch = described["method"], described["batch"]
     shapes = jax.eval_shape(method.init, jax.random.key(0), batch)[method.players[0]]
     return draw_like(shapes, gain=gain)
@@ -50,7 +50,7 @@ def of(restored, generator, chunk=None):
 @pytest.fixture(scope="module")
 def steadied(runs):
     """The per-frame run with the stabiliser behind it."""
-    return build.stabilised(runs / "cyclegan", runs / "bt")
+    return assembly.stabilised(runs / "cyclegan", runs / "bt")
 
 
 def test_what_a_run_translates_is_steadied(runs, steadied):
@@ -64,8 +64,8 @@ def test_what_a_run_translates_is_steadied(runs, steadied):
     assert grey_levels(of(*steadied, chunk=8)(video), steady) <= 1
     assert grey_levels(streamed(translator, video), steady) <= 1
     loaded = Translator.load(runs / "cyclegan")
-    restored = build.restore_method(build_config(runs / "cyclegan"))
-    again = build.stabilise(restored, loaded.params["generator"], runs / "bt")
+    restored = assembly.restore_method(build_config(runs / "cyclegan"))
+    again = assembly.stabilise(restored, loaded.params["generator"], runs / "bt")
     np.testing.assert_array_equal(of(*again, chunk=2)(video), steady)
     # The stabiliser is what it was trained to be: by hand, of the translator's frames.
     stabiliser, params = translator.method.stabiliser, translator.params["generator"]
@@ -85,20 +85,20 @@ def build_config(workdir):
 
 def test_the_other_direction_and_a_step(runs):
     there, back = (
-        build.stabilised(runs / "cyclegan", runs / "bt", direction)[1]
+        assembly.stabilised(runs / "cyclegan", runs / "bt", direction)[1]
         for direction in ("to_target", "to_source")
     )
     same = jax.tree.map(np.array_equal, there, back)
     assert jax.tree.all(same["stabiliser"]) and not jax.tree.all(same["translator"])
     with pytest.raises(FileNotFoundError, match="no checkpoint 7"):
-        build.stabilised(runs / "cyclegan", runs / "bt", step=7)
+        assembly.stabilised(runs / "cyclegan", runs / "bt", step=7)
     with pytest.raises(FileNotFoundError, match="no checkpoint 7"):
-        build.stabilised(None, runs / "bt", step=7)
+        assembly.stabilised(None, runs / "bt", step=7)
 
 
 def test_the_papers_method_can_be_steadied_and_evaluated(runs):
     """With its flow and its carry; what flickers is its output."""
-    restored, generator = build.stabilised(runs / "ours", runs / "bt")
+    restored, generator = assembly.stabilised(runs / "ours", runs / "bt")
     video = noise(4)
     arguments = restored.method, generator, restored.frozen, video
     flow = evaluators.host_flow(video, restored.host_flow)
@@ -111,7 +111,7 @@ def test_the_papers_method_can_be_steadied_and_evaluated(runs):
 
 def test_any_pair_of_videos_is_steadied(runs, steadied):
     """Of the translator's own frames, the steady video is the same."""
-    restored, generator = build.stabilised(None, runs / "bt")
+    restored, generator = assembly.stabilised(None, runs / "bt")
     translator = of(restored, generator, chunk=2)
     assert isinstance(translator.method, Pair) and translator.channels == 6
     video = noise(5)
@@ -173,7 +173,7 @@ def test_translate_and_stabilise(runs, video, tmp_path):
     out = tmp_path / "out.mp4"
     call("--mode=translate", f"--workdir={runs}/cyclegan", f"--stabilise={runs}/bt",
          f"--input={video}", f"--output={out}")  # fmt: skip
-    expected = of(*build.stabilised(runs / "cyclegan", runs / "bt"))(read(video))
+    expected = of(*assembly.stabilised(runs / "cyclegan", runs / "bt"))(read(video))
     assert differs(out, expected) < 1
     assert differs(out, Translator.load(runs / "cyclegan")(read(video))) > 3
 
@@ -181,7 +181,7 @@ def test_translate_and_stabilise(runs, video, tmp_path):
 def test_stabilise_pairs_of_videos(runs, video, tmp_path):
     pair = ["--mode=translate", f"--stabilise={runs}/bt"]
     processed = flickering(tmp_path / "processed" / "a", video)
-    expected = of(*build.stabilised(None, runs / "bt"))(
+    expected = of(*assembly.stabilised(None, runs / "bt"))(
         np.concatenate([read(video), read(processed)], axis=-1)
     )
     out = tmp_path / "out.mp4"

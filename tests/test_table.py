@@ -6,16 +6,16 @@ import csv
 import shutil
 
 import pytest
+from assembly.test_assembly import tiny
 from command import refused
 from ml_collections import ConfigDict
-from test_build import tiny
 
 from configs import demo, demo_cycada, demo_segmenter
 from configs import tables as paper
 from configs import tables_128x256 as larger
-from v2v_jax import build
-from v2v_jax.build import table, table_scores
-from v2v_jax.build.resuming import changed_fields
+from v2v_jax import assembly
+from v2v_jax.assembly import table, table_scores
+from v2v_jax.assembly.resuming import changed_fields
 from v2v_jax.training.checkpoints import load_player
 
 SMALL = {
@@ -47,7 +47,7 @@ def small_table():
 
 def quick(monkeypatch):
     """Judges of a few steps: how well they judge is tested elsewhere."""
-    from v2v_jax.build import scoring
+    from v2v_jax.assembly import scoring
 
     for name in ("train_segmenter", "train_domain_classifier"):
         full = getattr(scoring, name)
@@ -216,7 +216,7 @@ def test_every_row_of_the_papers_tables_builds(made, name, tmp_path):
     for field, other in config.rows[name].needs:
         assert run[field.split(".")[0]][field.split(".")[1]] == str(tmp_path / other / "1")
         assert config.order.index(other) < config.order.index(name)
-    build.description(run)
+    assembly.description(run)
 
 
 def test_all_rows_see_as_many_frames_of_one_world():

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import v2v_jax
-from v2v_jax import build
-from v2v_jax.data.video import VideoWriter, open_video
+from v2v_jax import assembly
+from v2v_jax.data.media.reader import VideoWriter, open_video
 from v2v_jax.methods.recurrent import Recurrent
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Fusion
@@ -516,7 +516,7 @@ def test_load_takes_the_average_out_of_a_real_checkpoint(tmp_path, monkeypatch):
 
 def test_the_public_name_brings_the_factory():
     assert v2v_jax.Translator is Translator
-    assert Translator.factory is build.restore_method
+    assert Translator.factory is assembly.restore_method
     with pytest.raises(AttributeError, match="Translater"):
         getattr(v2v_jax, "Translater")  # noqa: B009
 

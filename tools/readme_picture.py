@@ -16,8 +16,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 import v2v_jax
-from v2v_jax.build.scoring import evaluation_clips
-from v2v_jax.evaluation import evaluators, session
+from v2v_jax.assembly.scoring import evaluation_clips
+from v2v_jax.evaluation import protocol as evaluators
+from v2v_jax.evaluation import session
 from v2v_jax.training.checkpoints import load_player
 
 

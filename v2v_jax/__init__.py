@@ -14,10 +14,10 @@ def __getattr__(name: str) -> Any:
     """Loads the public names on first use: importing v2v_jax alone must not import jax."""
     if name != "Translator":
         raise AttributeError(f"module 'v2v_jax' has no attribute {name!r}")
-    from v2v_jax import build, translator
+    from v2v_jax import assembly, translator
 
     # The translator's layer knows no config; only here do the two meet.
-    translator.Translator.factory = staticmethod(build.restore_method)
+    translator.Translator.factory = staticmethod(assembly.restore_method)
     globals()[name] = translator.Translator
     return translator.Translator
 

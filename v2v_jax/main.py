@@ -34,20 +34,20 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: this o
 
 def _train() -> None:
     config, workdir = required(CONFIG), Path(required(WORKDIR))
-    from v2v_jax import build
+    from v2v_jax import assembly
     from v2v_jax.training import loop, parallel
 
     parallel.initialize_distributed(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-    loop.train(**build.training(config, workdir))
+    loop.train(**assembly.training(config, workdir))
 
 
 def _translate() -> None:
     workdir = WORKDIR.value if PROCESSED.value else required(WORKDIR)
     paths = required(INPUT), required(OUTPUT)
     size = command_line.height_width(SIZE.value)
-    from v2v_jax import build
+    from v2v_jax import assembly
 
-    translate = build.translation(
+    translate = assembly.translation(
         workdir, DIRECTION.value, STEP.value, *paths,
         stabilise=STABILISE.value, processed=PROCESSED.value,
     )  # fmt: skip
@@ -56,25 +56,25 @@ def _translate() -> None:
 
 def _evaluate() -> None:
     workdir = Path(required(WORKDIR))
-    from v2v_jax import build
+    from v2v_jax import assembly
     from v2v_jax.evaluation import session
 
-    session.evaluate_run(**build.evaluation(CONFIG.value, workdir, DIRECTION.value, STEP.value))
+    session.evaluate_run(**assembly.evaluation(CONFIG.value, workdir, DIRECTION.value, STEP.value))
 
 
 def _table() -> None:
     config, workdir = required(CONFIG), Path(required(WORKDIR))
-    from v2v_jax.build import table
+    from v2v_jax.assembly import table
 
     table.make_tables(config, workdir)
 
 
 def _describe() -> None:
     config = required(CONFIG)
-    from v2v_jax import build
+    from v2v_jax import assembly
     from v2v_jax.training import describe
 
-    print(describe.describe(**build.description(config)))
+    print(describe.describe(**assembly.description(config)))
 
 
 MODES: dict[str, Callable[[], None]] = {

@@ -10,8 +10,8 @@ import pytest
 
 from v2v_jax.data.pipeline import make_batches
 from v2v_jax.data.sources import SyntheticSource
-from v2v_jax.data.synthetic import World
 from v2v_jax.data.transforms import Arrays
+from v2v_jax.data.world.world import World
 
 
 @dataclasses.dataclass(frozen=True)

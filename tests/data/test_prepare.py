@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from data import raw_trees
 
+from v2v_jax.data.media.reader import VideoWriter
+from v2v_jax.data.media.resample import Resampler
 from v2v_jax.data.prepare import engine, finish
 from v2v_jax.data.prepare.__main__ import main
-from v2v_jax.data.raw import Skip
-from v2v_jax.data.records import RecordSource
-from v2v_jax.data.resample import Resampler
-from v2v_jax.data.video import VideoWriter
+from v2v_jax.data.raw.reading import Skip
+from v2v_jax.data.records.dataset import RecordSource
 
 SIZE = ("--size=16,32", "--workers=3", "--frames_per_shard=2")
 
@@ -146,7 +146,7 @@ from v2v_jax.data.prepare import engine, finish
 from v2v_jax.data.prepare.__main__ import main
 import array_record.python.array_record_module
 from tensorflow_datasets.proto import tf_example_pb2
-from v2v_jax.data.resample import Resampler
+from v2v_jax.data.media.resample import Resampler
 image = Resampler.image
 Resampler.image = lambda *given: time.sleep(0.02) or image(*given)  # Long against starting up.
 raw, folder, kills = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])

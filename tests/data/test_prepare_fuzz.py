@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from data import raw_trees
 
-from v2v_jax.data import viper
-from v2v_jax.data.members import Member, list_members
 from v2v_jax.data.prepare.__main__ import main
-from v2v_jax.data.raw import RawSource
-from v2v_jax.data.raw_formats import decode_flow, decode_image, decode_labels
-from v2v_jax.data.records import RecordSource
+from v2v_jax.data.raw import viper
+from v2v_jax.data.raw.formats import decode_flow, decode_image, decode_labels
+from v2v_jax.data.raw.members import Member, list_members
+from v2v_jax.data.raw.reading import RawSource
+from v2v_jax.data.records.dataset import RecordSource
 
 IMAGE = raw_trees.texture(3, 40, 64)
 LABELS = raw_trees.viper_labels(1)

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
+from v2v_jax.data.media.reader import FolderWriter, VideoWriter
 from v2v_jax.data.sources import SyntheticSource, VideoSource
-from v2v_jax.data.synthetic import World
-from v2v_jax.data.video import FolderWriter, VideoWriter
+from v2v_jax.data.world.world import World
 
 
 def film(path: pathlib.Path, count: int, height: int = 48, width: int = 64) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from v2v_jax.data.synthetic import World
 from v2v_jax.data.transforms import Window, crop_to_aspect, draw, fit, reverse_time, windows
+from v2v_jax.data.world.world import World
 
 
 def test_fit_crops_to_the_aspect_ratio_and_does_not_squeeze():

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from v2v_jax.data.synthetic import World
+from v2v_jax.data.world.world import World
 from v2v_jax.flow.dis import Dis
 
 

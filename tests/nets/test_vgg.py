@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from v2v_jax import losses
-from v2v_jax.data.video import open_video
+from v2v_jax.data.media.reader import open_video
 from v2v_jax.nets.vgg import Vgg16, Vgg19
 from v2v_jax.weights import from_torch
 

@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from v2v_jax.data import memory
-from v2v_jax.data.records import RecordSource
+from v2v_jax.data.records.dataset import RecordSource
 from v2v_jax.data.sources import Source
 from v2v_jax.data.transforms import Arrays, Draw, Window, crop, draw, reverse_time, windows
 

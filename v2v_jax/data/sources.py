@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from absl import logging
 
-from v2v_jax.data.cache import CachedVideo, cached_video
-from v2v_jax.data.synthetic import World
+from v2v_jax.data.media.cache import CachedVideo, cached_video
+from v2v_jax.data.media.reader import list_inputs
 from v2v_jax.data.transforms import Arrays
-from v2v_jax.data.video import list_inputs
+from v2v_jax.data.world.world import World
 
 
 class Source(Protocol):

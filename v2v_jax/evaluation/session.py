@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from v2v_jax.evaluation.evaluators import (
+from v2v_jax.evaluation.protocol import (
     DISTANCES,
     ClipScores,
     EvaluationClip,
@@ -23,10 +23,15 @@ from v2v_jax.evaluation.evaluators import (
     pooled_counts,
     summarise,
 )
-from v2v_jax.evaluation.flips import flip_rows
-from v2v_jax.evaluation.report import write_report
-from v2v_jax.evaluation.verdicts import distance_rows, format_figures, verdicts, video_rows
-from v2v_jax.evaluation.whole_files import write_whole
+from v2v_jax.evaluation.reporting.flips import flip_rows
+from v2v_jax.evaluation.reporting.report import write_report
+from v2v_jax.evaluation.reporting.verdicts import (
+    distance_rows,
+    format_figures,
+    verdicts,
+    video_rows,
+)
+from v2v_jax.evaluation.reporting.whole_files import write_whole
 from v2v_jax.methods.base import Method
 from v2v_jax.types import Params
 

@@ -11,7 +11,7 @@ class Method(Protocol):
     """One final class per method; no inheritance of behaviour.
 
     A method is a frozen, hashable dataclass of networks, estimators and weights, injected by
-    ``build``.  All its functions are pure.  ``players[0]`` is the player that translates: its
+    ``assembly``.  All its functions are pure.  ``players[0]`` is the player that translates: its
     exponential moving average is kept, and its parameters are what ``translate`` receives.
     """
 

@@ -2,7 +2,7 @@
 
 There XLA computes the gradient as one convolution with a window as large as the picture, on a slow
 path: at 256x512 the last up-convolution takes 5 times and the 64 -> 3 head 4 times as long as the
-forms below (tools/benchmark_generator.py times the whole).  Other platforms keep XLA's form.
+forms below (tools/benchmarks/generator.py times the whole).  Other platforms keep XLA's form.
 """
 
 from __future__ import annotations

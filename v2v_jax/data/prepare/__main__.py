@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from v2v_jax.data import cityscapes, class_maps, recyclegan, viper
+from v2v_jax.data.media.resample import FITS, Resampler
 from v2v_jax.data.prepare import engine, films, finish, frames, summary, triplets
 from v2v_jax.data.prepare.progress import say
 from v2v_jax.data.prepare.work import Job
-from v2v_jax.data.resample import FITS, Resampler
+from v2v_jax.data.raw import cityscapes, class_maps, recyclegan, viper
 
 
 def main(argv: Sequence[str] | None = None) -> None:

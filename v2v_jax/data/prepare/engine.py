@@ -20,10 +20,10 @@ from typing import Any
 
 import cv2
 
-from v2v_jax.data import record_format
 from v2v_jax.data.prepare.progress import Progress
 from v2v_jax.data.prepare.work import Job, Outcome, Shard, Task
-from v2v_jax.data.raw import Skip
+from v2v_jax.data.raw.reading import Skip
+from v2v_jax.data.records import format as record_format
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from v2v_jax.data import record_format
-from v2v_jax.data.frame_folder import list_frames
+from v2v_jax.data.media.frame_folder import list_frames
+from v2v_jax.data.media.reader import list_inputs, open_video
+from v2v_jax.data.media.resample import Resampler
 from v2v_jax.data.prepare.work import Job, Outcome, Shard, Task, digest
-from v2v_jax.data.raw import Skip
-from v2v_jax.data.resample import Resampler
-from v2v_jax.data.video import list_inputs, open_video
+from v2v_jax.data.raw.reading import Skip
+from v2v_jax.data.records import format as record_format
 
 
 def job(pattern: str, resampler: Resampler) -> Job:

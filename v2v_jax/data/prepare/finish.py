@@ -10,10 +10,10 @@ import pathlib
 import shutil
 from typing import Any
 
-from v2v_jax.data import record_format
 from v2v_jax.data.prepare.engine import Done
 from v2v_jax.data.prepare.work import Job
-from v2v_jax.data.raw import Skip
+from v2v_jax.data.raw.reading import Skip
+from v2v_jax.data.records import format as record_format
 
 NOTE = "preparation.json"
 _FILTERS = {

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from v2v_jax.data import record_format
-from v2v_jax.data.class_maps import VOID, ClassMap
+from v2v_jax.data.media.resample import Resampler
 from v2v_jax.data.prepare.work import Job, Outcome, Unit, shards_of, stamp
-from v2v_jax.data.raw import Found, RawFrame, Skip, read_flow, read_labels, reason_of
-from v2v_jax.data.raw_formats import decode_image
-from v2v_jax.data.resample import Resampler
+from v2v_jax.data.raw.class_maps import VOID, ClassMap
+from v2v_jax.data.raw.formats import decode_image
+from v2v_jax.data.raw.reading import Found, RawFrame, Skip, read_flow, read_labels, reason_of
+from v2v_jax.data.records import format as record_format
 
 _FLOWS = {"forward_flow": "forward", "backward_flow": "backward"}
 

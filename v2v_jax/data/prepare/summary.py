@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from v2v_jax.data.prepare.work import Job
-from v2v_jax.data.raw import Skip
+from v2v_jax.data.raw.reading import Skip
 
 _COLUMNS = ("clips", "frames", "labels", "forward", "backward")
 _SHOWN = 5

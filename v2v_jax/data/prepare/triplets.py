@@ -6,14 +6,14 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from v2v_jax.data import record_format
-from v2v_jax.data.members import Member
+from v2v_jax.data.media.resample import Resampler
 from v2v_jax.data.prepare import frames
 from v2v_jax.data.prepare.work import Job, Outcome, Unit, shards_of, stamp
-from v2v_jax.data.raw import Skip, reason_of
-from v2v_jax.data.raw_formats import decode_image
-from v2v_jax.data.recyclegan import FRAMES, Triplets
-from v2v_jax.data.resample import Resampler
+from v2v_jax.data.raw.formats import decode_image
+from v2v_jax.data.raw.members import Member
+from v2v_jax.data.raw.reading import Skip, reason_of
+from v2v_jax.data.raw.recyclegan import FRAMES, Triplets
+from v2v_jax.data.records import format as record_format
 
 
 def job(found: Triplets, resampler: Resampler, frames_per_shard: int) -> Job:

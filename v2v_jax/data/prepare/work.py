@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from v2v_jax.data import record_format
-from v2v_jax.data.members import Member
-from v2v_jax.data.raw import Skip
+from v2v_jax.data.raw.members import Member
+from v2v_jax.data.raw.reading import Skip
+from v2v_jax.data.records import format as record_format
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,8 +22,8 @@ class RaftFlow:
         iterations: refinements of the flow.
         scale: the flow is estimated on frames enlarged by this factor, at its square of the cost.
             RAFT sees an eighth of the resolution and was trained on frames of 368x496 and more:
-            at 64x128 it takes a scale of 3 to beat DIS, 4 is best (tools/flow_epe.py).  The flow
-            stays in pixels of the given frames.
+            at 64x128 it takes a scale of 3 to beat DIS, 4 is best
+            (tools/benchmarks/end_point_error.py).  The flow stays in pixels of the given frames.
         dtype: of the convolutions, None for float32; the rest is float32.
 
     Raises:

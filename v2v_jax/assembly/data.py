@@ -1,0 +1,111 @@
+"""Sources of both domains, and batches of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from v2v_jax.assembly.choice import Config, choice
+from v2v_jax.assembly.networks import host_flow
+from v2v_jax.data import pipeline
+from v2v_jax.data.records.dataset import RecordSource
+from v2v_jax.data.sources import Source, SyntheticSource, VideoSource
+from v2v_jax.data.world.world import World
+from v2v_jax.types import Batch
+
+
+def source(config: Config, domain: str, workdir: Path) -> Source:
+    """The training videos of ``domain``, "source" or "target"."""
+    height, width = load_size(config)
+
+    def videos() -> Source:
+        pattern = config.data[domain]
+        if not pattern:
+            raise ValueError(
+                f"config.data.{domain} is empty: give a glob of videos or frame folders, "
+                f"--config.data.{domain}='videos/*.mp4'"
+            )
+        return VideoSource(pattern, height, width, config.data.cache or workdir / "cache")
+
+    def synthetic() -> Source:
+        return SyntheticSource(world(config, config.data[domain], "train"))
+
+    def records() -> Source:
+        return _records(config, domain)
+
+    kinds = {"videos": videos, "records": records, "synthetic": synthetic}
+    return choice(config.data, "kind", kinds)()
+
+
+def load_size(config: Config) -> tuple[int, int]:
+    """Height and width of what is read; ``data.size`` is what is trained on, a part of it."""
+    size = tuple(config.data.load_size) or tuple(config.data.size)
+    if len(size) != 2 or any(a < b for a, b in zip(size, config.data.size, strict=True)):
+        raise ValueError(
+            f"config.data.load_size: {size} must be height,width of at least data.size "
+            f"{tuple(config.data.size)}, or empty for the same"
+        )
+    return size
+
+
+def _records(config: Config, domain: str) -> Source:
+    folder, wanted = config.data[domain], load_size(config)
+    if not folder:
+        raise ValueError(
+            f"config.data.{domain} is empty: give a folder that `python -m v2v_jax.data.prepare` "
+            "wrote, with @split behind it for another split than train"
+        )
+    has = RecordSource(folder)
+    if has.size != wanted:
+        raise ValueError(
+            f"{folder}: frames of {has.size[0]}x{has.size[1]}, but {wanted[0]}x{wanted[1]} is "
+            f"asked for: set --config.data.load_size={has.size[0]},{has.size[1]} to crop from "
+            "them, or prepare the data set at that size"
+        )
+    # What is not needed costs its decoding: frames alone are four times cheaper.
+    needed = {"flow", "forward_flow"} if config.flow.kind == "given" else set()
+    needed |= {"labels"} if config.data.labels else set()
+    return RecordSource(folder, fields=sorted(needed & has.provides))
+
+
+def world(config: Config, domain: str, split: str, clips: int = 0, length: int = 0) -> World:
+    """The synthetic world of a domain; ``clips`` and ``length`` of 0 are the training ones."""
+    height, width = load_size(config) if split == "train" else config.data.size
+    return World(
+        domain=domain,
+        split=split,
+        seed=config.seed,
+        height=height,
+        width=width,
+        clips=clips or config.data.clips,
+        length=length or config.data.length,
+    )
+
+
+def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
+    """A function of the step: this process's rows of batch step, step + 1, ..."""
+    domains = [source(config, name, workdir) for name in ("source", "target")]
+    return functools.partial(
+        _batches_from,
+        *domains,
+        batch_size=config.data.batch_size,
+        frames=config.data.frames + config.history,
+        stride=config.data.stride,
+        temporal_flip=config.data.temporal_flip,
+        seed=config.seed,
+        flow=host_flow(config),
+        use_given_flow=config.flow.kind == "given",
+        threads=config.data.threads,
+        workers=config.data.workers,
+        labels=config.data.labels,
+        size=tuple(config.data.size) if config.data.load_size else None,
+    )
+
+
+def _batches_from(source: Source, target: Source, step: int, **options: Any) -> Any:
+    rows = {"process_index": jax.process_index(), "process_count": jax.process_count()}
+    return pipeline.make_batches(source, target, step=step, **rows, **options)

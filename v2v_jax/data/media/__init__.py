@@ -1,0 +1,1 @@
+"""Videos and frame folders, in and out."""

@@ -1,0 +1,1 @@
+"""Published data sets as they are downloaded; nothing here decides how they are used."""

@@ -1,0 +1,1 @@
+"""Prepared data sets: one record a frame."""

@@ -1,0 +1,1 @@
+"""What reads a translation: segmenters, domain classifiers, layout features."""

@@ -1,0 +1,1 @@
+"""Figures for people: tables, curves, bars, verdicts, the HTML report."""
