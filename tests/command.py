@@ -25,7 +25,7 @@ from v2v_jax import (
     command_line,
     main,
 )
-from v2v_jax.data.media.reader import VideoWriter
+from v2v_jax.data.media.writer import VideoWriter
 
 ROOT = Path(__file__).parents[1]
 TINY = tuple(

@@ -40,6 +40,7 @@ ONLY_IN = {
 }
 WITHOUT_JAX = ("data", "weights")
 LONGEST_FUNCTION, LONGEST_LOOP, LONGEST_CORE_FILE = 60, 170, 250
+LONGEST_FILE = 320
 NOT_CORE = ("data", "evaluation")
 
 
@@ -103,6 +104,7 @@ def test_habits(path):
     if path in PORT or dotted(path).partition(".")[0] not in NOT_CORE:
         lines = text.count("\n")
         assert lines <= LONGEST_CORE_FILE, f"{lines} lines"
+    assert text.count("\n") <= LONGEST_FILE
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.body[0].lineno + 1
@@ -155,3 +157,25 @@ def test_help_is_light():
     assert "--workdir" in timed
     imported = re.findall(r"^import time:.*\|\s+(jax|jaxlib|flax|numpy|tensorflow)$", timed, re.M)
     assert not imported
+
+
+def test_data_has_wings_and_no_circle():
+    """Rooms of v2v_jax/data (its folders and top files), and who leans on whom."""
+    rooms: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "v2v_jax" / "data").rglob("*.py")):
+        room = dotted(path).split(".")[1:2]
+        if not room:
+            continue
+        leans = rooms.setdefault(room[0], set())
+        for name in imports(path):
+            parts = name.removeprefix("v2v_jax.data.").split(".")
+            if name.startswith("v2v_jax.data.") and parts[0] != room[0]:
+                leans.add(parts[0])
+    floors: dict[str, int] = {}
+    while len(floors) < len(rooms):
+        ready = {r for r, on in rooms.items() if r not in floors and on <= floors.keys()}
+        assert ready, f"a circle among {sorted(rooms.keys() - floors.keys())}"
+        floors |= {r: 1 + max((floors[o] for o in rooms[r]), default=0) for r in ready}
+    assert len(rooms) <= 11
+    assert sum(map(len, rooms.values())) <= 19
+    assert max(floors.values()) <= 5

@@ -14,8 +14,9 @@ from test_translator import grey_levels, streamed
 
 from configs import demo, demo_bt, demo_cyclegan
 from v2v_jax import Translator, assembly
-from v2v_jax.data.media.reader import VideoWriter, open_video
-from v2v_jax.evaluation import protocol as evaluators
+from v2v_jax.data.media.reader import open_video
+from v2v_jax.data.media.writer import VideoWriter
+from v2v_jax.evaluation import protocol
 from v2v_jax.methods.stabilised import Pair, Stabilised
 
 GONE = {"stabiliser.run": "gone"}
@@ -101,9 +102,9 @@ def test_the_papers_method_can_be_steadied_and_evaluated(runs):
     restored, generator = assembly.stabilised(runs / "ours", runs / "bt")
     video = noise(4)
     arguments = restored.method, generator, restored.frozen, video
-    flow = evaluators.host_flow(video, restored.host_flow)
+    flow = protocol.host_flow(video, restored.host_flow)
     assert flow is not None
-    rolled = evaluators.rollout(*arguments, flow, chunk=3)
+    rolled = protocol.rollout(*arguments, flow, chunk=3)
     np.testing.assert_array_equal(rolled.raw, Translator.load(runs / "ours")(video))
     assert grey_levels(rolled.output, of(restored, generator)(video)) <= 1
     assert not rolled.mask.any() and grey_levels(rolled.output, rolled.raw) > 30

@@ -18,7 +18,8 @@ import pytest
 
 import v2v_jax
 from v2v_jax import assembly
-from v2v_jax.data.media.reader import VideoWriter, open_video
+from v2v_jax.data.media.reader import open_video
+from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.methods.recurrent import Recurrent
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Fusion

@@ -61,7 +61,7 @@ def run(*arguments: str) -> None:
 
 def write_clip(path: Path) -> None:
     """A drive through the game that training has not seen, as an ordinary video."""
-    from v2v_jax.data.media.reader import VideoWriter
+    from v2v_jax.data.media.writer import VideoWriter
     from v2v_jax.data.world.world import World
 
     world = World("game", "test", height=64, width=128, clips=1, length=90)

@@ -17,8 +17,7 @@ from ml_collections import ConfigDict
 
 import v2v_jax
 from v2v_jax.assembly.scoring import evaluation_clips
-from v2v_jax.evaluation import protocol as evaluators
-from v2v_jax.evaluation import session
+from v2v_jax.evaluation import scoring, session
 from v2v_jax.training.checkpoints import load_player
 
 
@@ -28,7 +27,7 @@ def main(workdir: Path, picture: Path) -> None:
     config = ConfigDict(load_player(workdir.resolve() / "checkpoints")[1]["config"])
     clip = evaluation_clips(config, "source", workdir)[0]
     params = translator.params
-    score = evaluators.evaluate_clip(
+    score = scoring.evaluate_clip(
         translator.method,
         params["generator"],
         params["frozen"],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from v2v_jax.data.pipeline import make_batches
-from v2v_jax.data.sources import SyntheticSource
+from v2v_jax.data.sources import SyntheticSource, placed
 from v2v_jax.data.transforms import Arrays
 from v2v_jax.data.world.world import World
 
@@ -21,6 +21,7 @@ class Numbered:
     domain: int
     lengths: list[int]
     provides: frozenset[str] = frozenset({"flow", "forward_flow", "labels"})
+    size: tuple[int, int] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -29,7 +30,7 @@ class Numbered:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         assert start >= 0 and start + count <= self.lengths[index]
         numbers = np.arange(start, start + count)
         frames = np.zeros((count, 2, 4, 3), np.uint8)
@@ -38,7 +39,7 @@ class Numbered:
         flow = np.zeros((count - 1, 2, 4, 2), np.float32)
         flow[..., 0] = numbers[1:, None, None]
         known = {"flow": flow, "forward_flow": flow + 0.5, "labels": frames[..., 2]}
-        return {"frames": frames} | {name: known[name] for name in self.provides}
+        return {"frames": placed(frames, into)} | {name: known[name] for name in self.provides}
 
 
 SOURCE, TARGET = Numbered(0, [9, 30, 5]), Numbered(1, [12, 4, 4, 8])
@@ -98,10 +99,19 @@ def test_worker_processes_prepare_the_same_batches(workers):
 class Mapped(Numbered):
     """Its frames are views that nobody may write to, as those of a memory-mapped video are."""
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
-        known = super().read(index, start, count)
-        known["frames"].flags.writeable = False
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
+        known = super().read(index, start, count, into=into)
+        known["frames"].flags.writeable = into is not None
         return known
+
+
+@pytest.mark.parametrize("use_given_flow", [False, True])
+def test_decoding_in_place_is_the_same_stream(use_given_flow):
+    """A source that tells its size gets the batch's own memory to decode into."""
+    given = {"use_given_flow": use_given_flow, "labels": True, "temporal_flip": 0.5}
+    told = [dataclasses.replace(domain, size=(2, 4)) for domain in (SOURCE, TARGET)]
+    for a, b in zip(take(6, **given), take(6, first=told[0], second=told[1], **given), strict=True):
+        assert_equal(a, b)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
@@ -118,11 +128,12 @@ def test_batches_are_no_views_of_their_source(batch_size, flip):
 class Placed(Numbered):
     """Pixels tell their row and column, labels and flow too."""
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         place = np.moveaxis(np.mgrid[:6, :9], 0, -1)[None].repeat(count, 0)
         frames = np.concatenate([place, place[..., :1]], axis=-1).astype(np.uint8)
         flow = place[1:].astype(np.float32)
-        return {"frames": frames, "labels": frames[..., 0], "flow": flow, "forward_flow": flow}
+        known = {"labels": frames[..., 0], "flow": flow, "forward_flow": flow}
+        return known | {"frames": placed(frames, into)}
 
 
 def test_a_clip_is_cropped_at_one_place():
@@ -252,8 +263,8 @@ def test_the_direction_the_data_lack_is_estimated():
 class Patchy(Numbered):
     """The left half of every flow is unknown."""
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
-        known = super().read(index, start, count)
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
+        known = super().read(index, start, count, into=into)
         valid = np.arange(4)[None, None] >= 2
         valid = np.broadcast_to(valid, known["flow"].shape[:3])
         return known | {"flow_valid": valid, "forward_flow_valid": valid}

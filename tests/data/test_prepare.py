@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from data import raw_trees
 
-from v2v_jax.data.media.reader import VideoWriter
 from v2v_jax.data.media.resample import Resampler
+from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.data.prepare import engine, finish
 from v2v_jax.data.prepare.__main__ import main
 from v2v_jax.data.raw.reading import Skip

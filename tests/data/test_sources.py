@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from v2v_jax.data.media.reader import FolderWriter, VideoWriter
+from v2v_jax.data.media.frame_folder import FolderWriter
+from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.data.sources import SyntheticSource, VideoSource
 from v2v_jax.data.world.world import World
 

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from v2v_jax.evaluation import metrics
-from v2v_jax.evaluation import protocol as evaluators
-from v2v_jax.evaluation.protocol import Judges
+from v2v_jax.evaluation import metrics, protocol, scoring
 from v2v_jax.evaluation.reporting.verdicts import Verdict, distance_rows, format_figures, verdicts
+from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.methods.base import Method
 from v2v_jax.ops.warp import backward_warp
 from v2v_jax.types import Array, Carry, Translation
@@ -123,9 +122,7 @@ JUDGES = Judges(_features, _segment, _street_share)
 def _figures(method: Method) -> dict[str, float]:
     clips = [_clip(0), _clip(1)]
     pairs = [
-        dict(
-            evaluators.evaluate(method, {}, {}, [clip], flow_for_method=clip["flow"], judges=JUDGES)
-        )
+        dict(scoring.evaluate(method, {}, {}, [clip], flow_for_method=clip["flow"], judges=JUDGES))
         for clip in clips
     ]
     return {name: float(np.mean([p[name] for p in pairs])) for name in pairs[0]}
@@ -188,8 +185,8 @@ def test_an_honest_method_passes_every_check():
 @pytest.mark.parametrize("chunk", [1, 7, 62, 100])
 def test_chunks_of_any_size_give_the_same_scores(chunk: int):
     clip = _clip()
-    whole = evaluators.rollout(HONEST, {}, {}, clip["frames"], clip["flow"], chunk=LENGTH)
-    parts = evaluators.rollout(HONEST, {}, {}, clip["frames"], clip["flow"], chunk=chunk)
+    whole = protocol.rollout(HONEST, {}, {}, clip["frames"], clip["flow"], chunk=LENGTH)
+    parts = protocol.rollout(HONEST, {}, {}, clip["frames"], clip["flow"], chunk=chunk)
     for name in whole._fields:
         assert getattr(parts, name).shape == getattr(whole, name).shape
         # 8-bit frames: a rounding flip is one grey level.
@@ -205,7 +202,7 @@ def test_every_frame_is_warped_by_its_own_flow(chunk: int):
     frames[0, :, 10] = 255  # a line that only copying hands on
     flow = np.zeros((7, HEIGHT, WIDTH, 2), np.float32)
     flow[4, ..., 0] = -3.0  # frame 5 looks 3 pixels to the left
-    output = evaluators.rollout(SMEARING, {}, {}, frames, flow, chunk=chunk).output
+    output = protocol.rollout(SMEARING, {}, {}, frames, flow, chunk=chunk).output
     line = output[:, 0, :, 0].argmax(axis=1)
     assert line.tolist() == [10] * 5 + [13] * 3
 
@@ -213,7 +210,7 @@ def test_every_frame_is_warped_by_its_own_flow(chunk: int):
 def test_regions_of_exact_flow():
     clip = _clip()
     clip["occluded"][5, 3, 4] = True
-    regions = evaluators.find_regions(clip)
+    regions = protocol.find_regions(clip)
     assert regions.new[5, 3, 4] and not regions.new[4, 3, 4]
     # The camera pans: the last columns come from outside the previous frame.
     assert regions.new[:, :, -STEP:].all() and not regions.new[:5, :, :-STEP].any()
@@ -224,7 +221,7 @@ def test_shaded_pixels_leave_the_warping_error_but_are_not_new():
     clip = _clip()
     clip["shaded"] = np.zeros_like(clip["occluded"])
     clip["shaded"][:, :4] = True
-    regions = evaluators.find_regions(clip)
+    regions = protocol.find_regions(clip)
     assert not regions.valid[:, :4].any() and not regions.new[:, :4, :-STEP].any()
     assert regions.valid[:, 4:, :-STEP].all()
 
@@ -233,10 +230,10 @@ def test_a_forward_flow_stands_in_for_the_occlusion():
     clip = _clip()
     del clip["occluded"]
     with pytest.raises(ValueError, match="'pan 0' has flow but no 'occluded' or 'forward'"):
-        evaluators.find_regions(clip)
+        protocol.find_regions(clip)
     clip["forward"] = -clip["flow"]
     clip["forward"][:, 8:] += 9.0
-    regions = evaluators.find_regions(clip)
+    regions = protocol.find_regions(clip)
     assert regions.valid[:, :8, :-STEP].all() and not regions.valid[:, 8:].any()
 
 
@@ -255,46 +252,46 @@ def test_real_video_is_scored_by_estimated_flow_in_both_directions():
         flow[..., 0] = STEP * (order[0] - order[1])
         return flow
 
-    regions = evaluators.find_regions(clip, estimate)
+    regions = protocol.find_regions(clip, estimate)
     assert {a - b for a, b in asked} == {1, -1} and len(asked) == 2 * (LENGTH - 1)
     assert regions.valid[:, :, :-STEP].all() and not regions.valid[:, :, -STEP:].any()
     # Valid, because the flow is consistent; new all the same, because the colour is.
     assert regions.new[19, 4:8, 4:8].all() and not regions.new[18, 4:8, 4:8].any()
     with pytest.raises(ValueError, match="has no exact flow"):
-        evaluators.find_regions(clip)
+        protocol.find_regions(clip)
 
 
 def test_a_host_estimator_feeds_the_method():
     clip = _clip()
     flow = iter(clip["flow"])
-    by_estimator = evaluators.evaluate_clip(
+    by_estimator = scoring.evaluate_clip(
         HONEST, {}, {}, clip, flow_for_method=lambda current, previous: next(flow)
     )
-    by_array = evaluators.evaluate_clip(HONEST, {}, {}, clip, flow_for_method=clip["flow"])
+    by_array = scoring.evaluate_clip(HONEST, {}, {}, clip, flow_for_method=clip["flow"])
     assert by_estimator.values == by_array.values
 
 
 def test_short_clips_are_refused_with_the_way_out():
     clip = _clip(length=12)
     with pytest.raises(ValueError, match="'pan 0' has 12 frames, distance 60 needs as many"):
-        evaluators.evaluate_clip(IDENTITY, {}, {}, clip, flow_for_method=clip["flow"])
-    scores = evaluators.evaluate_clip(
+        scoring.evaluate_clip(IDENTITY, {}, {}, clip, flow_for_method=clip["flow"])
+    scores = scoring.evaluate_clip(
         IDENTITY, {}, {}, clip, flow_for_method=clip["flow"], distances=(1, 10)
     )
     assert "at_10/mask" in scores.values
 
 
 def test_windows_hold_three_to_five_frames_and_never_the_first():
-    found = [evaluators.frames_at(d, 60) for d in evaluators.DISTANCES]
+    found = [protocol.frames_at(d, 60) for d in protocol.DISTANCES]
     assert found == [slice(1, 4), slice(8, 13), slice(28, 33), slice(57, 60)]
 
 
 def test_segmentation_is_pooled_over_clips_and_figures_are_averaged():
     clips = [_clip(0), _clip(1)]
     flow = clips[0]["flow"]
-    figures = dict(evaluators.evaluate(HONEST, {}, {}, clips, flow_for_method=flow, judges=JUDGES))
+    figures = dict(scoring.evaluate(HONEST, {}, {}, clips, flow_for_method=flow, judges=JUDGES))
     single = [
-        evaluators.evaluate_clip(HONEST, {}, {}, clip, flow_for_method=flow, judges=JUDGES)
+        scoring.evaluate_clip(HONEST, {}, {}, clip, flow_for_method=flow, judges=JUDGES)
         for clip in clips
     ]
     assert figures["clips"] == 2
@@ -304,14 +301,14 @@ def test_segmentation_is_pooled_over_clips_and_figures_are_averaged():
     accuracy = np.diagonal(pooled).sum() / pooled.sum()
     assert figures["at_60/pixel_accuracy/output"] == pytest.approx(accuracy)
     # Whole clips, every frame.
-    whole = evaluators.pooled_counts(single, "output")
+    whole = scoring.pooled_counts(single, "output")
     assert whole is not None and whole.sum() == 2 * LENGTH * HEIGHT * WIDTH
     assert figures["pixel_accuracy/output"] == pytest.approx(np.trace(whole) / whole.sum())
     scores = metrics.segmentation_scores(whole)
     assert figures["miou/output"] == scores.miou_official
     assert figures["fwiou/output"] == scores.fwiou
     with pytest.raises(ValueError, match="no clips"):
-        dict(evaluators.evaluate(HONEST, {}, {}, [], flow_for_method=None))
+        dict(scoring.evaluate(HONEST, {}, {}, [], flow_for_method=None))
 
 
 def test_a_figure_that_is_not_a_number_has_not_passed():

@@ -14,7 +14,7 @@ import pytest
 from evaluation import test_protocol as fakes
 from PIL import Image
 
-from v2v_jax.evaluation.protocol import Judges
+from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.evaluation.session import evaluate_run, reachable_distances
 
 NOTE = "content features come from a network with RANDOM weights"

@@ -220,6 +220,7 @@ class _Noted:
     source: RecordSource
     asked: list[int]
     provides: frozenset[str] = frozenset()
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.lengths, self.names = self.source.lengths, self.source.names
@@ -227,7 +228,7 @@ class _Noted:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         """See `Source.read`; the frames are one pixel."""
         first = self.source.clips[index].first + start
         self.asked += range(first, first + count)

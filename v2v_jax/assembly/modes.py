@@ -21,8 +21,10 @@ from v2v_jax.assembly.networks import abstract_frozen, frozen, random_weights_no
 from v2v_jax.assembly.resuming import warn_of_changes
 from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.assembly.stabilising import stabilised
-from v2v_jax.data.media.reader import VideoWriter, list_inputs, open_video
-from v2v_jax.evaluation.protocol import Judges
+from v2v_jax.data.media.inputs import list_inputs
+from v2v_jax.data.media.reader import open_video
+from v2v_jax.data.media.writer import VideoWriter
+from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.flow.dis import Dis
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.training.optimizers import make_optimizers
@@ -113,7 +115,7 @@ def translation(
     Args:
         workdir: the run that translates; None where the videos have been translated already.
         direction, step: of the run, see ``assembly.stabilised``.
-        inputs: videos, see ``data.video.list_inputs``.
+        inputs: videos, see ``data.media.inputs.list_inputs``.
         output: a file or a folder, see ``translator.plan_outputs``.
         stabilise: the run of a stabiliser that steadies what comes out; None for none.
         processed: what was made of ``inputs``, in the same order, to be steadied; None: translate.

@@ -17,13 +17,12 @@ from v2v_jax.data.records.dataset import RecordSource
 from v2v_jax.data.sources import Source, VideoSource
 from v2v_jax.data.transforms import Arrays
 from v2v_jax.data.world.world import World
-from v2v_jax.evaluation import protocol as evaluators
-from v2v_jax.evaluation.judges.segmenter import (
-    structure_features,
-    train_domain_classifier,
-    train_segmenter,
-)
-from v2v_jax.evaluation.protocol import EvaluationClip, Judges
+from v2v_jax.evaluation import scoring
+from v2v_jax.evaluation.judges.domain_classifier import train_domain_classifier
+from v2v_jax.evaluation.judges.features import structure_features
+from v2v_jax.evaluation.judges.segmenter import train_segmenter
+from v2v_jax.evaluation.protocol import EvaluationClip
+from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.evaluation.session import reachable_distances
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods.base import Method
@@ -170,7 +169,7 @@ def periodic_evaluation(
 
     def evaluate(state: TrainState, step: int) -> dict[str, float]:
         # A copy on the host: arrays of several processes cannot enter a program of one.
-        figures = evaluators.evaluate(
+        figures = scoring.evaluate(
             method,
             jax.device_get(state.ema[direction]),
             saved.frozen,

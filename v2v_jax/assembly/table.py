@@ -17,11 +17,11 @@ from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.modes import training
 from v2v_jax.assembly.scoring import evaluation_clips, judges
 from v2v_jax.assembly.table_scores import SOURCE, TARGET
-from v2v_jax.evaluation import metrics
-from v2v_jax.evaluation import protocol as evaluators
-from v2v_jax.evaluation.protocol import EvaluationClip, Judges
+from v2v_jax.evaluation import metrics, scoring
+from v2v_jax.evaluation.protocol import EvaluationClip
 from v2v_jax.evaluation.reporting import bars, tables
 from v2v_jax.evaluation.reporting.whole_files import write_whole
+from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.evaluation.session import reachable_distances
 from v2v_jax.training import loop
 
@@ -111,7 +111,7 @@ class _Judge:
         """What the newest checkpoint of a run scores."""
         translator = v2v_jax.Translator.load(folder)
         found = [
-            evaluators.evaluate_clip(
+            scoring.evaluate_clip(
                 translator.method,
                 translator.params["generator"],
                 translator.params["frozen"],
@@ -122,8 +122,8 @@ class _Judge:
             )
             for clip in self._clips
         ]
-        counts = {v: evaluators.pooled_counts(found, v) for v in ("output", "source")}
-        return table_scores.as_score(dict(evaluators.summarise(found)), counts)
+        counts = {v: scoring.pooled_counts(found, v) for v in ("output", "source")}
+        return table_scores.as_score(dict(scoring.summarise(found)), counts)
 
     def oracle(self) -> dict[str, Any]:
         """What the segmenter reads in held-out frames of the target domain."""

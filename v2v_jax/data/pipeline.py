@@ -16,7 +16,6 @@ import numpy as np
 from absl import flags
 
 from v2v_jax.data import memory
-from v2v_jax.data.records.dataset import RecordSource
 from v2v_jax.data.sources import Source
 from v2v_jax.data.transforms import Arrays, Draw, Window, crop, draw, reverse_time, windows
 
@@ -170,7 +169,7 @@ class Load:
 
     def __call__(self, choices: list[Choice]) -> Arrays:
         """The clips, stacked."""
-        if isinstance(self.source, RecordSource) and self.stride == 1 and self.size is None:
+        if self.source.size and self.stride == 1 and self.size is None:
             # Decoded where they will stay: copying them there costs a tenth of decoding them.
             shape = (len(choices), self.span, *self.source.size, 3)
             frames = np.empty(shape, np.uint8)
@@ -183,11 +182,8 @@ class Load:
 
     def _clip(self, video: int, chance: Draw, row: np.ndarray | None = None) -> Arrays:
         """One clip; its frames are in ``row`` if there is one, else they may be views."""
-        where = video, chance.start, self.span
-        if row is not None and isinstance(self.source, RecordSource):
-            known = self.source.read(*where, into=row[::-1] if chance.backwards else row)
-        else:
-            known = self.source.read(*where)
+        into = row[::-1] if row is not None and chance.backwards else row
+        known = self.source.read(video, chance.start, self.span, into=into)
         clip = {"frames": known["frames"][:: self.stride]}
         if self.labels and "labels" in known:
             clip["labels"] = known["labels"][:: self.stride].astype(np.int32)

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from v2v_jax.data.media.cache import CachedVideo, cached_video
-from v2v_jax.data.media.reader import list_inputs
+from v2v_jax.data.media.inputs import list_inputs
 from v2v_jax.data.transforms import Arrays
 from v2v_jax.data.world.world import World
 
@@ -33,12 +33,22 @@ class Source(Protocol):
         """Which of ``flow``, ``forward_flow`` and ``labels`` `read` hands on besides the frames."""
         ...
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of every frame; None where only reading tells."""
+        ...
+
     def __len__(self) -> int:
         """Number of videos."""
         ...
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         """Frames start .. start + count - 1 of a video.
+
+        Args:
+            index, start, count: which frames of which video.
+            into: u8[count, H, W, 3] that becomes ``frames``; None: an array of the source's own,
+                which may be a view that nobody may write to.
 
         Returns:
             ``frames`` u8[count, H, W, 3] and, where known, ``labels`` [count, H, W] (Cityscapes
@@ -49,11 +59,19 @@ class Source(Protocol):
         ...
 
 
+def placed(frames: np.ndarray, into: np.ndarray | None) -> np.ndarray:
+    """``frames``, copied to ``into`` if there is one: for sources that do not decode in place."""
+    if into is None:
+        return frames
+    into[...] = frames
+    return into
+
+
 class VideoSource:
     """Video files or frame folders, decoded once into a cache on disk.
 
     Args:
-        pattern: see `video.list_inputs`.
+        pattern: see `media.inputs.list_inputs`.
         height, width: training size; frames are cropped to its aspect ratio, then resampled.
         cache_dir: where decoded frames are kept, see `cache`.
 
@@ -72,6 +90,7 @@ class VideoSource:
         width: int,
         cache_dir: str | os.PathLike[str],
     ) -> None:
+        self.size: tuple[int, int] | None = (height, width)
         self._videos: list[CachedVideo] = []
         paths = list_inputs(pattern)
         for number, path in enumerate(paths, start=1):
@@ -85,9 +104,9 @@ class VideoSource:
     def __len__(self) -> int:
         return len(self._videos)
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
-        """See `Source.read`; the frames are memory mapped and read only."""
-        return {"frames": self._videos[index].read(start, count)}
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
+        """See `Source.read`; without ``into`` the frames are memory mapped and read only."""
+        return {"frames": placed(self._videos[index].read(start, count), into)}
 
 
 class SyntheticSource:
@@ -97,6 +116,7 @@ class SyntheticSource:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.size: tuple[int, int] | None = (world.height, world.width)
         self.lengths = [world.length] * len(world)
         self.names = [
             f"clip {index} of the synthetic {world.domain}" for index in range(len(world))
@@ -105,11 +125,11 @@ class SyntheticSource:
     def __len__(self) -> int:
         return len(self._world)
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         """See `Source.read`."""
         clip = self._world.frames(index, start, count)
         return {
-            "frames": clip.frames,
+            "frames": placed(clip.frames, into),
             "labels": np.asarray(clip.labels),
             "flow": clip.backward,
             "forward_flow": clip.forward,

@@ -13,16 +13,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from v2v_jax.evaluation.protocol import (
-    DISTANCES,
-    ClipScores,
-    EvaluationClip,
-    HostFlow,
-    Judges,
-    evaluate_clip,
-    pooled_counts,
-    summarise,
-)
+from v2v_jax.evaluation.protocol import DISTANCES, EvaluationClip, HostFlow
 from v2v_jax.evaluation.reporting.flips import flip_rows
 from v2v_jax.evaluation.reporting.report import write_report
 from v2v_jax.evaluation.reporting.verdicts import (
@@ -32,6 +23,7 @@ from v2v_jax.evaluation.reporting.verdicts import (
     video_rows,
 )
 from v2v_jax.evaluation.reporting.whole_files import write_whole
+from v2v_jax.evaluation.scoring import ClipScores, Judges, evaluate_clip, pooled_counts, summarise
 from v2v_jax.methods.base import Method
 from v2v_jax.types import Params
 
@@ -60,7 +52,7 @@ def evaluate_run(
         clips: held-out videos; under 60 frames they show less, which is said aloud.
         flow: the host's estimator the method warps by; None for the one inside the method.
         scoring_flow: estimates the flow to score by where a clip has no exact one.
-        judges: see ``evaluators.Judges``.
+        judges: see ``scoring.Judges``.
         workdir: gets the two files; its ``metrics.jsonl``, if any, becomes the report's curves.
         config: the run's, shown in the report.
         notes: what a reader must not miss.

@@ -15,7 +15,7 @@ from v2v_jax.translator.translator import Translator
 
 
 class Reader(Protocol):
-    """An open video (``data.video.VideoReader``): its frames, uint8 [H, W, 3], in order."""
+    """An open video (``data.media.reader.VideoReader``): its frames, uint8 [H, W, 3], in order."""
 
     @property
     def fps(self) -> Any: ...
@@ -29,7 +29,7 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """A video being written (``data.video.VideoWriter``): final only when it closes well."""
+    """A video being written (``data.media.writer.VideoWriter``): final only when it closes well."""
 
     def write(self, frame: np.ndarray) -> Any: ...
 

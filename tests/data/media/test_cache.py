@@ -14,7 +14,8 @@ from PIL import Image
 
 from v2v_jax.data.media import cache
 from v2v_jax.data.media.cache import cached_video, content_key
-from v2v_jax.data.media.reader import VideoWriter, open_video
+from v2v_jax.data.media.reader import open_video
+from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.data.transforms import fit
 
 

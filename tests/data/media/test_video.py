@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from v2v_jax.data.media.reader import FolderWriter, VideoWriter, list_inputs, open_video
+from v2v_jax.data.media.frame_folder import FolderWriter
+from v2v_jax.data.media.inputs import list_inputs
+from v2v_jax.data.media.reader import open_video
+from v2v_jax.data.media.writer import VideoWriter
 
 
 def gradient(index: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -314,7 +317,8 @@ def test_an_older_result_survives_a_failed_rerun(tmp_path):
 
 _KILLED = """
 import os, sys, numpy as np
-from v2v_jax.data.media.reader import FolderWriter, VideoWriter
+from v2v_jax.data.media.frame_folder import FolderWriter
+from v2v_jax.data.media.writer import VideoWriter
 path = sys.argv[1]
 writer = VideoWriter(path, 25, 48, 64) if path.endswith("mp4") else FolderWriter(path)
 for _ in range(100):
@@ -367,7 +371,8 @@ def test_unwritable_places_are_refused_before_the_first_frame(tmp_path):
 
 _FULL = """
 import resource, signal, sys, numpy as np
-from v2v_jax.data.media.reader import FolderWriter, VideoWriter
+from v2v_jax.data.media.frame_folder import FolderWriter
+from v2v_jax.data.media.writer import VideoWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path, limit, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

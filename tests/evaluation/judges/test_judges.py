@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from v2v_jax.evaluation.judges import segmenter as probes
+from v2v_jax.evaluation.judges import domain_classifier, features, fitting, segmenter
 from v2v_jax.evaluation.metrics import structure_agreement
 from v2v_jax.nets.segmenter import SmallSegmenter
 
@@ -35,7 +35,7 @@ def domains() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_domain_classifier_tells_unseen_frames_apart(domains):
-    probe = probes.train_domain_classifier(*domains, steps=40, seed=0)
+    probe = domain_classifier.train_domain_classifier(*domains, steps=40, seed=0)
     assert probe.accuracy == 1.0
     unseen = _layout(7, 6)
     assert probe.share_target(_painted(unseen, COLD, 8)) == 1.0
@@ -46,13 +46,13 @@ def test_the_domain_classifier_tells_unseen_frames_apart(domains):
 
 def test_domains_that_do_not_differ_cannot_be_told_apart(domains):
     source = domains[0]
-    probe = probes.train_domain_classifier(source, source, steps=5, seed=0)
+    probe = domain_classifier.train_domain_classifier(source, source, steps=5, seed=0)
     assert probe.accuracy == pytest.approx(0.5)
 
 
 def test_the_same_seed_gives_the_same_probe_and_another_another(domains):
     first, again, other = (
-        probes.train_domain_classifier(*domains, steps=4, seed=seed).logits(domains[0])
+        domain_classifier.train_domain_classifier(*domains, steps=4, seed=seed).logits(domains[0])
         for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, again)
@@ -63,7 +63,7 @@ def test_the_segmenter_labels_unseen_layouts():
     labels = _layout(0, 12)
     ignored = labels.copy()
     ignored[:, :4] = 255
-    probe = probes.train_segmenter(
+    probe = segmenter.train_segmenter(
         _painted(labels, WARM), ignored, net=SmallSegmenter(), steps=60, seed=0
     )
     unseen = _layout(5, 2)
@@ -76,31 +76,31 @@ def test_the_segmenter_labels_unseen_layouts():
 def test_unlabelled_pixels_teach_the_segmenter_nothing():
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 4, 3)))
     labels = jnp.zeros((1, 4, 4), jnp.uint8).at[:, 2:].set(255)
-    whole = probes._pixel_loss(logits, labels)
-    assert float(whole) == pytest.approx(float(probes._pixel_loss(logits[:, :2], labels[:, :2])))
-    assert float(probes._pixel_loss(logits, jnp.full_like(labels, 255))) == 0.0
+    whole = segmenter._pixel_loss(logits, labels)
+    assert float(whole) == pytest.approx(float(segmenter._pixel_loss(logits[:, :2], labels[:, :2])))
+    assert float(segmenter._pixel_loss(logits, jnp.full_like(labels, 255))) == 0.0
 
 
 def test_any_number_of_frames_is_looked_at(domains, monkeypatch):
-    probe = probes.train_domain_classifier(*domains, steps=2, seed=0)
+    probe = domain_classifier.train_domain_classifier(*domains, steps=2, seed=0)
     whole = probe.logits(domains[0])
-    monkeypatch.setattr(probes, "BATCH", 7)
+    monkeypatch.setattr(fitting, "BATCH", 7)
     np.testing.assert_allclose(probe.logits(domains[0]), whole, atol=1e-5)
 
 
 def test_inputs_that_cannot_train_are_named(domains):
     source, target = domains
     with pytest.raises(ValueError, match="frame sizes differ"):
-        probes.train_domain_classifier(source, target[:, :16])
+        domain_classifier.train_domain_classifier(source, target[:, :16])
     with pytest.raises(ValueError, match="1 frames are too few"):
-        probes.train_domain_classifier(source[:1], target)
+        domain_classifier.train_domain_classifier(source[:1], target)
     with pytest.raises(ValueError, match=r"frames \(20, 32, 64, 3\) and labels \(19, 32, 64\)"):
-        probes.train_segmenter(source, _layout(0, 19), net=SmallSegmenter())
+        segmenter.train_segmenter(source, _layout(0, 19), net=SmallSegmenter())
 
 
 def _agreement(first: np.ndarray, second: np.ndarray) -> float:
-    features = probes.structure_features
-    return float(structure_agreement(features(first), features(second)).mean())
+    look = features.structure_features
+    return float(structure_agreement(look(first), look(second)).mean())
 
 
 def test_structure_survives_a_change_of_colour_and_not_of_layout():
@@ -116,5 +116,5 @@ def test_structure_survives_a_change_of_colour_and_not_of_layout():
 
 def test_structure_is_compared_at_one_height():
     tall = _painted(_layout(0), WARM).repeat(8, 1).repeat(8, 2)
-    assert probes.structure_features(tall).shape == (1, 64, 128, 1)
-    assert probes.structure_features(tall[:, ::8, ::8]).shape == (1, 32, 64, 1)
+    assert features.structure_features(tall).shape == (1, 64, 128, 1)
+    assert features.structure_features(tall[:, ::8, ::8]).shape == (1, 32, 64, 1)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from v2v_jax.data.media.frame_folder import list_frames
-from v2v_jax.data.media.reader import list_inputs, open_video
+from v2v_jax.data.media.inputs import list_inputs
+from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.resample import Resampler
 from v2v_jax.data.prepare.work import Job, Outcome, Shard, Task, digest
 from v2v_jax.data.raw.reading import Skip
@@ -18,7 +19,7 @@ from v2v_jax.data.records import format as record_format
 
 
 def job(pattern: str, resampler: Resampler) -> Job:
-    """All the work for the videos a pattern stands for; see `video.list_inputs`.
+    """All the work for the videos a pattern stands for; see `media.inputs.list_inputs`.
 
     A video that cannot be read to its end is skipped whole: what a decoder shows of a damaged one
     before it gives up is not to be trusted.

@@ -147,6 +147,7 @@ class RawSource:
         if not self._clips:
             raise ValueError(f"no frames of the split {split!r}; found: {found.splits}")
         self._map = class_map or found.class_map or class_maps.load(found.kind)
+        self.size: tuple[int, int] | None = None
         self.lengths = [len(clip.frames) for clip in self._clips]
         self.names = [
             f"{found.kind} {split} {clip.name} from frame {clip.frames[0].number}"
@@ -159,7 +160,7 @@ class RawSource:
     def __len__(self) -> int:
         return len(self._clips)
 
-    def read(self, index: int, start: int, count: int) -> Arrays:
+    def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         """See `Source.read`.
 
         Returns:
@@ -172,7 +173,8 @@ class RawSource:
             ValueError: a damaged file, or sizes that differ.
         """
         frames = self._clips[index].frames[start : start + count]
-        clip = {"frames": np.stack(_same_size([decode_image(f.image) for f in frames], frames))}
+        images = _same_size([decode_image(f.image) for f in frames], frames)
+        clip = {"frames": np.stack(images, out=into)}
         size = clip["frames"].shape[1:3]
         if "labels" in self.provides:
             clip["labels"] = np.stack([self._labels(f.labels, size) for f in frames])

@@ -25,7 +25,7 @@ class Result(NamedTuple):
     """Its name in the configuration."""
     seed: int
     figures: dict[str, float]
-    """Of ``evaluators.summarise``; "…/output" are the ones tables show."""
+    """Of ``scoring.summarise``; "…/output" are the ones tables show."""
     counts: np.ndarray | None
     """int64 [classes, classes + 1], labels of the source against what is read in the output."""
 

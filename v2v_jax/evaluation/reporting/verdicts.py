@@ -93,7 +93,7 @@ CHECKS = (
 
 
 def verdicts(values: Mapping[str, float], *, first: int = 1, last: int = 60) -> list[Verdict]:
-    """The thresholds that ``values`` (from ``evaluators.evaluate``) has figures for.
+    """The thresholds that ``values`` (from ``scoring.evaluate``) has figures for.
 
     The segmenter's mIoU is compared with its mIoU on the raw frames of the same distance, which
     have no memory: which classes are in view changes mIoU by 20 % for a perfect translation.
