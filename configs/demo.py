@@ -2,13 +2,29 @@
 
 python -m v2v_jax.main --config=configs/demo.py --workdir=runs/demo
 
+A baseline instead: ``--config=configs/demo.py:cyclegan`` and the others of configs/methods.
 ``make demo`` trains, translates, evaluates and reports with it in less than ten minutes.
 """
 
-from configs import default
+from configs import default, methods
+
+OWN = {
+    # Upstream's 10 holds so short a run back (docs/results); a narrow predictor, as deep as the
+    # frames allow.
+    "recyclegan": {"weights.recycle": 2.0, "predictor.features": 16},
+    # Upstream's 1 drowns the rest of so short a run (docs/results): patterns that please the judge.
+    "cycada": {"weights.semantic": 0.2},
+    "segmenter": {"steps": 400},
+    # Upstream's 10 and 1e-4 are for longer runs; 10 and 1e-3 steadied half as much (docs/results).
+    "bt": {
+        "data.batch_size": 1, "data.frames": 6, "stabiliser.features": 16, "stabiliser.blocks": 2,
+        "content.tap": "conv3_3", "weights.content": 1.0, "optimizer.learning_rate": 3e-3,
+    },
+}  # fmt: skip
+"""What the baselines of ``configs/methods`` need otherwise here: small networks, few steps."""
 
 
-def get_config():
+def get_config(method=""):
     """Small networks on 64x128 frames; what differs from the paper says why."""
     config = default.get_config()
     config.data.kind = "synthetic"
@@ -43,4 +59,4 @@ def get_config():
     config.picture_every = 120
     config.checkpoint_every = 120
     config.evaluate_every = 0
-    return config
+    return methods.over(config, method, OWN)

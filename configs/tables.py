@@ -9,14 +9,7 @@ steps; a killed table goes on where it stopped.  Some rows only, or more seeds:
 
 from ml_collections import ConfigDict
 
-from configs import (
-    demo,
-    demo_bt,
-    demo_cycada,
-    demo_cyclegan,
-    demo_recyclegan,
-    demo_segmenter,
-)
+from configs import demo
 
 STEPS = 300
 JUDGED = ("segmenter.run", "segmenter")
@@ -67,12 +60,12 @@ def get_config():
     config.seeds = (0,)
     config.only = ()  # rows to train, with those they need; (): all
     rows = {
-        "cyclegan": row("CycleGAN", single_frames(demo_cyclegan.get_config()), (1, 2)),
-        "cyclegan_bt": row("CycleGAN + BT", demo_bt.get_config(), (1, 2), steadies("cyclegan")),
-        "segmenter": row("Segmenter of the source", demo_segmenter.get_config()),
-        "cycada": row("CyCADA", single_frames(demo_cycada.get_config()), (1, 2), JUDGED),
-        "cycada_bt": row("CyCADA + BT", demo_bt.get_config(), (1, 2), steadies("cycada")),
-        "recyclegan": row("RecycleGAN", demo_recyclegan.get_config(), (1, 2)),
+        "cyclegan": row("CycleGAN", single_frames(demo.get_config("cyclegan")), (1, 2)),
+        "cyclegan_bt": row("CycleGAN + BT", demo.get_config("bt"), (1, 2), steadies("cyclegan")),
+        "segmenter": row("Segmenter of the source", demo.get_config("segmenter")),
+        "cycada": row("CyCADA", single_frames(demo.get_config("cycada")), (1, 2), JUDGED),
+        "cycada_bt": row("CyCADA + BT", demo.get_config("bt"), (1, 2), steadies("cycada")),
+        "recyclegan": row("RecycleGAN", demo.get_config("recyclegan"), (1, 2)),
         "ours": row("Ours", ours(), (1, 2, 3, 6)),
         # Without what keeps the mask honest: docs/smearing.md.
         "letter": row(

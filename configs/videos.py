@@ -2,12 +2,17 @@
 
 python -m v2v_jax.main --config=configs/videos.py --workdir=runs/mine \
     --config.data.source='a/*.mp4' --config.data.target='b/*.mp4'
+
+A baseline instead: ``--config=configs/videos.py:cyclegan`` and the others of configs/methods.
 """
 
-from configs import default
+from configs import default, methods
+
+OWN = {"bt": {"content.tap": "conv3_3"}}
+"""Random features mean nothing as deep as upstream's relu4_3."""
 
 
-def get_config():
+def get_config(method=""):
     """Half the paper's width and size, for one small GPU or a patient CPU."""
     config = default.get_config()
     config.data.size = (128, 256)
@@ -23,4 +28,4 @@ def get_config():
     config.cycle_memory = "reconstruction"
     config.gate = True
     config.weights.temporal = 2.5
-    return config
+    return methods.over(config, method, OWN)

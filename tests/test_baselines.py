@@ -12,7 +12,7 @@ from assembly.test_assembly import plain, tiny
 from methods.tiny_recurrent import draw_like
 from test_configs import parameters
 
-from configs import viper2city_bt, viper2city_recyclegan
+from configs import viper2city
 from v2v_jax import Translator, assembly
 from v2v_jax.methods import blind_temporal, recyclegan
 from v2v_jax.nets.generator import ResnetGenerator
@@ -81,7 +81,7 @@ def test_cycada_is_judged_by_a_trained_segmenter(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "hints"),
     [
-        ({}, ValueError, ["config.segmenter.run is empty", "demo_segmenter.py"]),
+        ({}, ValueError, ["config.segmenter.run is empty", "demo.py:segmenter"]),
         ({"segmenter.run": "nowhere"}, FileNotFoundError, ["nowhere"]),
         ({"weights.semantic": 0.0}, ValueError, ["weights.semantic", "CycleGAN"]),
     ],
@@ -114,7 +114,7 @@ def test_recyclegan_trains_and_translates(tmp_path):
 
 
 def test_recyclegans_configs_are_upstreams_variants():
-    config = viper2city_recyclegan.get_config()
+    config = viper2city.get_config("recyclegan")
     made = assembly.method(config)
     assert isinstance(made, recyclegan.RecycleGan)
     assert made.weights == recyclegan.VARIANTS["reCycle"] and made.adversarial == "lsgan"
@@ -200,7 +200,7 @@ def test_of_the_papers_method_only_the_image_generator_counts(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "hints"),
     [
-        ({"stabiliser.run": ""}, ValueError, ["stabiliser.run is empty", "demo_cyclegan.py"]),
+        ({"stabiliser.run": ""}, ValueError, ["stabiliser.run is empty", "demo.py:cyclegan"]),
         ({"stabiliser.run": "nowhere"}, FileNotFoundError, ["stabiliser.run", "nowhere"]),
         ({"image.features": 8}, ValueError, ["4 features and 1 blocks", "--config.image.features"]),
         ({"image.blocks": 2}, ValueError, ["4 features and 1 blocks", "--config.image.blocks"]),
@@ -223,7 +223,7 @@ def test_what_blind_temporal_lacks_is_named(tmp_path, changes, error, hints):
 
 
 def test_blind_temporals_config_is_upstreams():
-    config = viper2city_bt.get_config()
+    config = viper2city.get_config("bt")
     made = assembly.method(config)
     assert isinstance(made, blind_temporal.BlindTemporal)
     assert made.weights == blind_temporal.Weights() and not made.content.normalise

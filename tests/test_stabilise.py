@@ -12,7 +12,7 @@ from methods.tiny_recurrent import draw_like
 from test_baselines import SMALL, noise, save
 from test_translator import grey_levels, streamed
 
-from configs import demo, demo_bt, demo_cyclegan
+from configs import demo
 from v2v_jax import Translator, assembly
 from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.writer import VideoWriter
@@ -211,8 +211,8 @@ def test_flags_that_do_not_go_together(runs, video, tmp_path, capsys):
         ([other], ["--processed", "--stabilise=RUN"]),
         ([other, bt, f"--workdir={runs}/cyclegan"], ["--processed", "no --workdir"]),
         ([bt], ["needs --workdir"]),
-        ([other, f"--stabilise={runs}/cyclegan"], ["'cyclegan'", "demo_bt.py"]),
-        ([other, f"--stabilise={tmp_path}"], [f"{tmp_path} holds no checkpoint", "demo_bt.py"]),
+        ([other, f"--stabilise={runs}/cyclegan"], ["'cyclegan'", "demo.py:bt"]),
+        ([other, f"--stabilise={tmp_path}"], [f"{tmp_path} holds no checkpoint", "demo.py:bt"]),
         ([bt, f"--processed={tmp_path}/no.mp4"], ["no video matches", "no.mp4"]),
     ):
         line = refused(capsys, *translate, *flags)

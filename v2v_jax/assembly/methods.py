@@ -132,7 +132,7 @@ def _blind_temporal(config: Config) -> BlindTemporal:
     if not (config.weights.short_term or config.weights.long_term):
         raise ValueError(
             "config.weights.short_term and long_term: both 0, so that nothing is steadied; "
-            "configs/demo_bt.py has upstream's"
+            "configs/demo.py:bt has upstream's"
         )
     precision = choice(config, "precision", DTYPES)
     choice(config.stabiliser, "norm", NORMS)

@@ -127,7 +127,7 @@ def translation(
     if processed and (workdir or not stabilise):
         raise ValueError(
             "--processed is what some program made of --input, to be steadied: give "
-            "--stabilise=RUN, the run of a stabiliser (configs/demo_bt.py), and no --workdir"
+            "--stabilise=RUN, the run of a stabiliser (configs/demo.py:bt), and no --workdir"
         )
     originals = list_inputs(inputs)
     pairs = pair_up(originals, list_inputs(processed)) if processed else {}

@@ -36,7 +36,7 @@ def params(config: Config) -> Params:
     if not run:
         raise ValueError(
             "config.segmenter.run is empty: train a segmenter of the source domain "
-            "(--config=configs/demo_segmenter.py --workdir=runs/segmenter) and give its folder, "
+            "(--config=configs/demo.py:segmenter --workdir=runs/segmenter) and give its folder, "
             "--config.segmenter.run=runs/segmenter"
         )
     found = load_player(Path(run) / "checkpoints")[0]

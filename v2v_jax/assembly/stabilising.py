@@ -66,7 +66,7 @@ def stabilised(
 def _trained(workdir: str | Path, step: int | None = None) -> tuple[BlindTemporal, Params]:
     """The stabiliser of a run; the translator it was trained over may be gone."""
     directory = Path(workdir).resolve() / "checkpoints"
-    how = "`python -m v2v_jax.main --config=configs/demo_bt.py --workdir=…` trains a stabiliser"
+    how = "`python -m v2v_jax.main --config=configs/demo.py:bt --workdir=…` trains a stabiliser"
     try:
         players, meta = load_player(directory, step)
     except FileNotFoundError as missing:

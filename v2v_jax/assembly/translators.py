@@ -35,8 +35,8 @@ def params(config: Config) -> Params:
     if not run:
         raise ValueError(
             "config.stabiliser.run is empty: train a per-frame translator "
-            "(--config=configs/demo_cyclegan.py --workdir=runs/demo_cyclegan) and give its folder, "
-            "--config.stabiliser.run=runs/demo_cyclegan"
+            "(--config=configs/demo.py:cyclegan --workdir=runs/cyclegan) and give its folder, "
+            "--config.stabiliser.run=runs/cyclegan"
         )
     try:
         found, meta = load_player(Path(run) / "checkpoints")
