@@ -54,7 +54,7 @@ def get_config() -> Any:
     config.content = ConfigDict()  # feature extractor of eq. 6
     config.content.net = "vgg16"  # or "vgg19"
     config.content.tap = "relu5_3"
-    # A file of torchvision's weights (tools/convert_torch_weights.py), or the literal "random".
+    # A file of torchvision's weights (v2v_jax.weights.convert), or the literal "random".
     config.content.weights = ""
     config.content.features = 64  # narrower only with "random"
     # "random" alone: first filters without a mean, see nets/vgg.py.
@@ -86,7 +86,7 @@ def get_config() -> Any:
     # "dis" (OpenCV, on the host), "given" (the data's own), "zero"; in the graph, with weights:
     # "flownet2" (the paper's), "raft_small", "raft_large".
     config.flow.kind = "dis"
-    # A published file (tools/convert_torch_weights.py), or the literal "random".
+    # A published file (v2v_jax.weights.convert), or the literal "random".
     config.flow.weights = ""
     config.flow.missing = ""  # given: "dis" estimates the direction that the data lack
     config.flow.scale = 1.0  # dis, raft: estimate on frames enlarged by this

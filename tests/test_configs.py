@@ -9,19 +9,26 @@ import pathlib
 import jax
 import pytest
 
-from configs import default, demo, viper2city
+from configs import default, demo, methods, viper2city
 from v2v_jax import assembly
 from v2v_jax.command_line import unknown_field
 
 FILES = sorted(
     path.stem for path in (pathlib.Path(__file__).parents[1] / "configs").glob("[a-z]*.py")
 )
-CONFIGS = [name for name in FILES if not name.startswith("tables")]
+WORLDS = ("demo", "videos", "viper2city")
+CONFIGS = [
+    "default",
+    *WORLDS,
+    *(f"{world}:{name}" for world in WORLDS for name in methods.OVERLAYS),
+]
 """Those of single runs; the table's rows have tests of their own."""
 
 
 def config_of(name):
-    return importlib.import_module(f"configs.{name}").get_config()
+    world, _, method = name.partition(":")
+    module = importlib.import_module(f"configs.{world}")
+    return module.get_config(method) if method else module.get_config()
 
 
 def parameters(tree) -> int:
@@ -92,3 +99,23 @@ def test_the_papers_networks():
 def test_the_demo_asks_for_random_weights_by_name():
     assert demo.get_config().content.weights == "random"
     assert default.get_config().content.weights == ""
+
+
+def test_files_are_worlds_tables_and_the_default():
+    assert set(FILES) == {"default", *WORLDS, "tables", "tables_128x256"}
+
+
+@pytest.mark.parametrize("name", [*methods.OVERLAYS])
+def test_every_overlay_is_short_and_says_command_cost_and_expectation(name):
+    module = importlib.import_module(f"configs.methods.{name}")
+    text = pathlib.Path(module.__file__).read_text()
+    assert len(text.splitlines()) <= 25
+    head = module.__doc__
+    assert f"--config=configs/demo.py:{name} " in head
+    assert "Cost: " in head and "Expect " in head
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_wrong_method_names_the_right_ones(world):
+    with pytest.raises(ValueError, match="no method 'cyclegam': cyclegan, recyclegan, cycada, seg"):
+        importlib.import_module(f"configs.{world}").get_config("cyclegam")

@@ -35,9 +35,9 @@ def runs(tmp_path_factory):
     """A per-frame run, one of the paper's method, and a stabiliser whose translator is gone."""
     folder = tmp_path_factory.mktemp("runs")
     for name, make, changes in (
-        ("cyclegan", demo_cyclegan, {}),
+        ("cyclegan", (demo, "cyclegan"), {}),
         ("ours", demo, {}),
-        ("bt", demo_bt, SMALL | GONE),
+        ("bt", (demo, "bt"), SMALL | GONE),
     ):
         config = tiny(make, **changes)
         save(folder / name, drawn(config, gain=1.0), config)

@@ -10,7 +10,7 @@ from assembly.test_assembly import tiny
 from command import refused
 from ml_collections import ConfigDict
 
-from configs import demo, demo_cycada, demo_segmenter
+from configs import demo
 from configs import tables as paper
 from configs import tables_128x256 as larger
 from v2v_jax import assembly
@@ -35,8 +35,8 @@ def small_table():
     config = ConfigDict()
     config.seeds, config.only = (0,), ()
     config.rows = ConfigDict({
-        "segmenter": row("Segmenter", demo_segmenter),
-        "cycada": row("CyCADA", demo_cycada, (1, 2), (("segmenter.run", "segmenter"),)),
+        "segmenter": row("Segmenter", (demo, "segmenter")),
+        "cycada": row("CyCADA", (demo, "cycada"), (1, 2), (("segmenter.run", "segmenter"),)),
         "ours": row("Ours", demo, (1, 2, 3), **{"data.batch_size": 8}),
     })  # fmt: skip
     config.order = ("segmenter", "cycada", "ours")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import importlib
 import logging as std_logging
 import re
 import runpy
@@ -23,6 +24,7 @@ _FIELD = re.compile(r"--?(?:no)?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses as absl does, for ``app.run``; every mistake is one line."""
+    argv = _with_config_file(argv)
     try:
         rest = flags.FLAGS(argv)
     except Exception as error:  # whatever a config file or flag raises, it is the user's input
@@ -54,6 +56,31 @@ def _explained(argv: Sequence[str], error: Exception) -> str:
         if problem := unknown_field(config, name) or _wrong_type(config, name, value):
             return problem
     return str(error) or type(error).__name__
+
+
+def _with_config_file(argv: Sequence[str]) -> list[str]:
+    """The same arguments, with the file for a config's bare name: ``demo:cyclegan``."""
+    path = _config_path(argv)
+    name, colon, variant = (path or "").partition(":")
+    if not re.fullmatch(r"[A-Za-z_]\w*", name) or Path(name).exists():
+        return list(argv)
+    file = f"{shipped_configs() / name}.py{colon}{variant}"
+    at = next(i for i, a in enumerate(argv) if a.lstrip("-").partition("=")[0] == "config")
+    rest = [f"--config={file}", *argv[at + (1 if "=" in argv[at] else 2) :]]
+    return [*argv[:at], *rest]
+
+
+def shipped_configs() -> Path:
+    """The folder of the configs that came with this package: of the checkout, or of the wheel.
+
+    A wheel has no package of the name ``configs``, which is anybody's; there the name stands for
+    ``v2v_jax.configs``, so that the files can import each other in both places.
+    """
+    ours = Path(__file__).parent / "configs"
+    if not ours.is_dir():
+        return Path(__file__).parents[1] / "configs"
+    sys.modules["configs"] = importlib.import_module("v2v_jax.configs")
+    return ours
 
 
 def _config_path(argv: Sequence[str]) -> str | None:

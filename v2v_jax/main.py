@@ -14,7 +14,9 @@ from ml_collections import config_flags
 from v2v_jax import command_line
 from v2v_jax.command_line import required
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.", lock_config=True)
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A file, or a name of configs/: demo:cyclegan.", lock_config=True
+)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "translate", "evaluate", "table", "describe"], "What to do."
@@ -94,5 +96,10 @@ def main(argv: list[str]) -> None:
         MODES[MODE.value]()
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script ``v2v-jax``."""
     app.run(main, flags_parser=command_line.parse)
+
+
+if __name__ == "__main__":
+    run()

@@ -23,8 +23,12 @@ from v2v_jax.training.checkpoints import Checkpoints
 
 
 def tiny(make: Any = demo, **changes: Any) -> Any:
-    """A config on 16x32 frames with networks of 4 features; changes by dotted name."""
-    config = make.get_config()
+    """A config on 16x32 frames with networks of 4 features; changes by dotted name.
+
+    ``make``: a world of configs/, or (world, method).
+    """
+    world, *method = make if isinstance(make, tuple) else (make,)
+    config = world.get_config(*method)
     config.data.size = (16, 32)
     config.data.clips, config.data.length = 2, 8
     config.image.features = config.fusion.features = config.discriminator.features = 4

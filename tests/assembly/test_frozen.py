@@ -55,7 +55,7 @@ def test_a_missing_file_says_where_it_is_from_its_size_and_the_command(kind, pat
     message, about = str(error.value), pretrained.PUBLISHED[kind]
     target = path if path.endswith("rs") else f"{kind}.safetensors"
     assert message.startswith(f"{path}: no such file" if path else "config.flow.weights is empty")
-    command = f"python tools/convert_torch_weights.py {kind} {about.file} {target}`"
+    command = f"python -m v2v_jax.weights.convert {kind} {about.file} {target}`"
     for hint in (about.file, about.size, about.origin, command, "--config.flow.weights=random"):
         assert hint in message
     assert re.search(r"\d+ MB", message) and "\n" not in message

@@ -92,7 +92,7 @@ def how_to_get(group: str, kind: str, path: str) -> str:
     target = path if path.endswith(".safetensors") else f"{kind}.safetensors"
     return (
         f"get {about.network}'s {about.file} ({about.size}) from {about.origin}, then `python "
-        f"tools/convert_torch_weights.py {kind} {about.file} {target}` and "
+        f"-m v2v_jax.weights.convert {kind} {about.file} {target}` and "
         f"--config.{group}.weights={target}; or ask for random weights by name with "
         f"--config.{group}.weights={RANDOM}"
     )

@@ -3,7 +3,7 @@
     params = load("latest_net_G_A.pth", "cyclegan_generator")
     ResnetGenerator().apply({"params": params}, frames)
 
-Published files are read as they are; tools/convert_torch_weights.py makes files of them that need
+Published files are read as they are; v2v_jax.weights.convert makes files of them that need
 no torch and are verified on reading.  Strict: every key must be known and of the right shape.
 Biases in front of an instance norm have no effect; they are checked and dropped, and so are the
 running statistics that early CycleGAN versions saved, and the classifier of VGG-16 and VGG-19.

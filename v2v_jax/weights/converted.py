@@ -1,4 +1,4 @@
-"""Files that say what they are: written by tools/convert_torch_weights.py, verified on reading.
+"""Files that say what they are: written by v2v_jax.weights.convert, verified on reading.
 
 They are safetensors files of torch-named tensors, in torch's layouts: `from_torch` is then the only
 way from a file to a network, for published and for converted files, and checks every shape.

@@ -26,7 +26,7 @@ def read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     except ImportError as e:
         raise ImportError(
             f"{path}: reading it needs torch; pip install 'v2v_jax[convert]', or convert it where "
-            "torch is, with tools/convert_torch_weights.py"
+            "torch is, with python -m v2v_jax.weights.convert"
         ) from e
     try:
         content: Any = torch.load(

@@ -17,8 +17,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from weights.state_dicts import state_of
 
-from tools.convert_torch_weights import CONVERTERS, main
 from v2v_jax.weights import KINDS, from_torch, load, load_state_dict
+from v2v_jax.weights.convert import CONVERTERS, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,7 +147,7 @@ def test_killed_half_way_leaves_nothing_under_the_final_name(tmp_path):
     publish(source)
     dying = (
         "import os, signal, sys\n"
-        "from tools import convert_torch_weights as tool\n"
+        "from v2v_jax.weights import convert as tool\n"
         "def save(state, path, about):\n"
         "    path.write_bytes(b'half a file')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -174,7 +174,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_former_file(tmp_path, capsys, mon
         path.write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tools.convert_torch_weights.save_file", full)
+    monkeypatch.setattr("v2v_jax.weights.convert.save_file", full)
     assert main(["fusion", str(source), str(target)]) == 1
     assert f"cannot write {target}: [Errno 28] No space left" in capsys.readouterr().err
     assert target.read_bytes() == former and sorted(tmp_path.iterdir()) == [source, target]
@@ -229,7 +229,7 @@ def test_nvidias_checkpoint_converts_in_3_gb(tmp_path):
     torch.save(content, source, _use_new_zipfile_serialization=False)
     assert source.stat().st_size > 650_000_000
     measured = (
-        "import resource, sys; from tools.convert_torch_weights import main; "
+        "import resource, sys; from v2v_jax.weights.convert import main; "
         "code = main(sys.argv[1:]); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
     )
