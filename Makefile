@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: venv demo test test-slow lint types format torch clean
+.PHONY: venv demo test test-slow lint types format torch features clean
 
 venv: $(INSTALLED)
 
@@ -34,6 +34,9 @@ format: venv
 
 torch: venv  ## for tools/benchmarks/generator.py and for reading .pth files
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+
+features: venv  ## trained VGG-16 features (55 MB), for --config.content.weights=vgg16
+	$(BIN)/python tools/fetch_vgg16.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist

@@ -54,7 +54,8 @@ def get_config() -> Any:
     config.content = ConfigDict()  # feature extractor of eq. 6
     config.content.net = "vgg16"  # or "vgg19"
     config.content.tap = "relu5_3"
-    # A file of torchvision's weights (v2v_jax.weights.convert), or the literal "random".
+    # A file of torchvision's weights (v2v_jax.weights.convert), or by name "vgg16", what `make
+    # features` fetched, or "random".
     config.content.weights = ""
     config.content.features = 64  # narrower only with "random"
     # "random" alone: first filters without a mean, see nets/vgg.py.

@@ -15,6 +15,8 @@ from v2v_jax.flow.dis import Dis
 from v2v_jax.nets.vgg import Vgg, Vgg16, Vgg19
 from v2v_jax.types import Params
 from v2v_jax.weights import from_torch
+from v2v_jax.weights.cache import cached
+from v2v_jax.weights.converted import source_of
 
 RANDOM = pretrained.RANDOM
 
@@ -23,19 +25,28 @@ CONTENT = {"vgg16": Vgg16, "vgg19": Vgg19}
 
 
 def random_weights_note(config: Config) -> str | None:
-    """What the log, the README and the report must say aloud; None if weights are real."""
+    """What log and report must say aloud: random weights, and others than the published ones."""
     notes = [note for note in (_content_note(config), flows.random_note(config)) if note]
     return "; ".join(notes) or None
 
 
 def _content_note(config: Config) -> str | None:
-    if not config.weights.content or config.content.weights != RANDOM:
+    path, about = config.content.weights, pretrained.PUBLISHED[config.content.net]
+    if not config.weights.content or not path:
         return None
-    about = pretrained.PUBLISHED[config.content.net]
-    return (
-        "content features come from a network with RANDOM weights (content.weights='random'): "
-        f"good enough to try the method, no substitute for {about.network}'s published weights"
-    )
+    if path == RANDOM:
+        return (
+            "content features come from a network with RANDOM weights (content.weights='random'): "
+            "good enough to try the method, no substitute for "
+            f"{about.network}'s published weights"
+        )
+    fetched = path == pretrained.FEATURES
+    source = source_of(cached(path) if fetched else path)
+    if fetched and source is None:
+        source = f"the cache of another machine (content.weights={path!r})"
+    if source in (None, about.file):
+        return None
+    return f"content features come from a {about.network} that is not the published one: {source}"
 
 
 def extractor(config: Config, dtype: Any = None) -> Vgg:
@@ -91,7 +102,12 @@ def _content_params(config: Config) -> Params:
     if path == RANDOM:
         return pretrained.random(net, _IMAGE)
     if path and config.content.features != 64:
-        raise ValueError("config.content.features: published VGG weights are 64 wide")
+        raise ValueError(
+            "config.content.features: published VGG weights are 64 wide, give "
+            "--config.content.features=64"
+        )
+    if path == pretrained.FEATURES:
+        path = pretrained.fetched()
     params = pretrained.load("content", config.content.net, path, from_torch)
     return {name: params[name] for name in pretrained.abstract(net, _IMAGE)}
 

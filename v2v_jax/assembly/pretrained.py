@@ -15,9 +15,12 @@ import numpy as np
 
 from v2v_jax.types import Params
 from v2v_jax.weights import StateDict, load_state_dict
+from v2v_jax.weights.cache import cached
 
 RANDOM = "random"
 """The name by which random weights of a frozen network must be asked for."""
+FEATURES = "vgg16"
+"""The name by which ``config.content.weights`` asks for what tools/fetch_vgg16.py fetched."""
 
 
 class Published(NamedTuple):
@@ -73,6 +76,22 @@ def load(group: str, kind: str, path: str, convert: Callable[[str, StateDict], P
         raise FileNotFoundError(f"{path}: no such file of weights: {how_to_get(group, kind, path)}")
     about = Path(path).stat()
     return _loaded(kind, path, convert, (about.st_mtime_ns, about.st_size, about.st_ino))
+
+
+def fetched() -> str:
+    """The cached file of `FEATURES`.
+
+    Raises:
+        FileNotFoundError: it was not fetched; the message says how.
+    """
+    path = cached(FEATURES)
+    if path.is_file():
+        return str(path)
+    raise FileNotFoundError(
+        f"config.content.weights={FEATURES}: {path} is not there: run `make features`, or `python "
+        "tools/fetch_vgg16.py` with h5py (55 MB); or ask for random weights by name with "
+        f"--config.content.weights={RANDOM}"
+    )
 
 
 @functools.lru_cache(maxsize=2)

@@ -63,6 +63,17 @@ def load_state_dict(path: str | pathlib.Path, kind: str) -> StateDict:
     return without_prefix(state)
 
 
+def source_of(path: str | pathlib.Path) -> str | None:
+    """What a converted file was made of, unverified; None of any other file, or where none is."""
+    path = pathlib.Path(path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    try:
+        return _metadata_of(path).get("source")
+    except ValueError:  # Whoever needs its tensors says so.
+        return None
+
+
 def without_prefix(state: StateDict) -> StateDict:
     """The state dict without DataParallel's ``module.``, where all names have it."""
     if state and all(key.startswith("module.") for key in state):
