@@ -68,6 +68,7 @@ def test_a_method_that_cannot_be_built_is_one_clear_error(changes, hints):
     ("weights", "changes", "kind", "hint"),
     [
         ("", {}, ValueError, "--config.content.weights=random"),
+        ("", {}, ValueError, "`make features`"),
         ("nowhere.npz", {"content.features": 64}, FileNotFoundError, "nowhere.npz"),
         ("vgg.npz", {"content.features": 16}, ValueError, "64 wide"),
         ("vgg.txt", {"content.features": 64}, ValueError, ".safetensors"),

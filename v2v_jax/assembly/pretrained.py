@@ -109,7 +109,8 @@ def how_to_get(group: str, kind: str, path: str) -> str:
     """Where the published file is, how large, and the command that makes ``path`` of it."""
     about = PUBLISHED[kind]
     target = path if path.endswith(".safetensors") else f"{kind}.safetensors"
-    return (
+    fetched = f"`make features` and --config.content.weights={FEATURES}; or "
+    return (fetched if kind == FEATURES else "") + (
         f"get {about.network}'s {about.file} ({about.size}) from {about.origin}, then `python "
         f"-m v2v_jax.weights.convert {kind} {about.file} {target}` and "
         f"--config.{group}.weights={target}; or ask for random weights by name with "
