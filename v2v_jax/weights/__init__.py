@@ -25,7 +25,8 @@ from v2v_jax.weights import (
 )
 from v2v_jax.weights.converted import load_state_dict, without_prefix
 from v2v_jax.weights.files import read_state_dict
-from v2v_jax.weights.name_map import StateDict, convert as convert_names
+from v2v_jax.weights.name_map import StateDict
+from v2v_jax.weights.name_map import convert as convert_names
 
 KINDS = {
     "cyclegan_generator": cyclegan_generator.slots,
