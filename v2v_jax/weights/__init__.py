@@ -25,7 +25,8 @@ from v2v_jax.weights import (
 )
 from v2v_jax.weights.converted import load_state_dict, without_prefix
 from v2v_jax.weights.files import read_state_dict
-from v2v_jax.weights.name_map import StateDict, convert
+from v2v_jax.weights.name_map import StateDict
+from v2v_jax.weights.name_map import convert as convert_names
 
 KINDS = {
     "cyclegan_generator": cyclegan_generator.slots,
@@ -60,7 +61,7 @@ def from_torch(kind: str, state_dict: StateDict) -> dict[str, Any]:
     if kind not in KINDS:
         raise ValueError(f"from_torch: no kind {kind!r}; there are {', '.join(KINDS)}")
     state_dict = without_prefix(state_dict)
-    return convert(kind, state_dict, KINDS[kind](state_dict))
+    return convert_names(kind, state_dict, KINDS[kind](state_dict))
 
 
 def load(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
