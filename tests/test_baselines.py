@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import jax
@@ -12,7 +11,7 @@ from assembly.test_assembly import plain, tiny
 from methods.tiny_recurrent import draw_like
 from test_configs import parameters
 
-from configs import viper2city
+from configs import demo, viper2city
 from v2v_jax import Translator, assembly
 from v2v_jax.methods import blind_temporal, recyclegan
 from v2v_jax.nets.generator import ResnetGenerator
@@ -37,8 +36,8 @@ SMALL = {
 
 
 def run(name, workdir, **changes):
-    """Two steps of ``configs/<name>.py``, or ``demo_<name>.py``, with tiny networks."""
-    make = importlib.import_module(f"configs.{name}" if name == "demo" else f"configs.demo_{name}")
+    """Two steps of ``configs/demo.py``, or ``demo.py:<name>``, with tiny networks."""
+    make = demo if name == "demo" else (demo, name)
     config = tiny(make, **SHORT | SMALL | {"pool": 2} | changes)
     train(**assembly.training(config, workdir))
     return config
