@@ -79,8 +79,8 @@ def test_the_wheel_holds_what_the_readme_names(built):
 
 def test_it_trains_translates_evaluates_and_describes(installed):
     run, folder = installed
-    origin = run("site")  # Its own answer to where packages come from.
-    assert str(ROOT / "v2v_jax") not in origin
+    (folder / "empty" / "where.py").write_text("import v2v_jax; print(v2v_jax.__file__)")
+    assert pathlib.Path(run("where").strip()).is_relative_to(folder / "venv")
     work = folder / "run"
     main = "v2v_jax.main"
     run(main, "--config=demo:cyclegan", f"--workdir={work}", *TINY)
@@ -99,4 +99,15 @@ def test_it_trains_translates_evaluates_and_describes(installed):
     run(main, "--mode=evaluate", f"--workdir={work}")
     assert (work / "report.html").is_file()
     assert "blind" not in run(main, "--mode=describe", "--config=demo:recyclegan", *TINY[:7])
+    assert "GFLOP" in run(main, "--mode=describe", "--config=viper2city:cyclegan")
     assert "KIND" in run("v2v_jax.weights.convert", "--help")
+
+
+def test_a_users_own_file_imports_the_configs_and_a_folder_hides_no_name(installed):
+    run, folder = installed
+    (folder / "empty" / "mine.py").write_text(
+        "from configs import demo\n\nget_config = demo.get_config\n"
+    )
+    (folder / "empty" / "demo").mkdir()
+    for config in ("mine.py:cyclegan", "demo:cyclegan"):
+        assert "GFLOP" in run("v2v_jax.main", "--mode=describe", f"--config={config}", *TINY[:7])

@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import errno
 import importlib
+import importlib.util
 import logging as std_logging
 import re
 import runpy
@@ -62,7 +63,9 @@ def _with_config_file(argv: Sequence[str]) -> list[str]:
     """The same arguments, with the file for a config's bare name: ``demo:cyclegan``."""
     path = _config_path(argv)
     name, colon, variant = (path or "").partition(":")
-    if not re.fullmatch(r"[A-Za-z_]\w*", name) or Path(name).exists():
+    if not re.fullmatch(r"[A-Za-z_]\w*", name) or Path(name).is_file():
+        if path and importlib.util.find_spec("configs") is None:
+            shipped_configs()  # A user's own file imports them, too.
         return list(argv)
     file = f"{shipped_configs() / name}.py{colon}{variant}"
     at = next(i for i, a in enumerate(argv) if a.lstrip("-").partition("=")[0] == "config")
