@@ -73,7 +73,7 @@ class VideoSource:
     Args:
         pattern: see `media.inputs.list_inputs`.
         height, width: training size; frames are cropped to its aspect ratio, then resampled.
-        cache_dir: where decoded frames are kept, see `cache`.
+        cache_dir: where decoded frames are kept, see `media.cache`.
 
     Raises:
         FileNotFoundError: nothing matches.

@@ -57,7 +57,7 @@ def read_image(path: pathlib.Path) -> np.ndarray:
 
 
 class FolderReader:
-    """The pictures of one folder, decoded one at a time; see `video.VideoReader`.
+    """The pictures of one folder, decoded one at a time; see `media.reader.VideoReader`.
 
     Raises:
         ValueError: no pictures, or the first one cannot be read.

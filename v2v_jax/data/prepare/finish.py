@@ -74,7 +74,7 @@ def prepared_key(out: pathlib.Path) -> str | None:
 
 
 def clip_index(entries: list[Done]) -> list[list[Any]]:
-    """``[name, first number, frames, runs]`` per clip; see `records`.
+    """``[name, first number, frames, runs]`` per clip; see `records.dataset`.
 
     A frame that was skipped ends a clip, so the frames of a clip are always neighbours in time.
     """

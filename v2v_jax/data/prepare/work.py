@@ -20,7 +20,7 @@ class Outcome:
     Attributes:
         clip, number: which one.
         record: its tf.train.Example; None if it is skipped.
-        has: the letters of its optional features, see `record_format.OPTIONAL`.
+        has: the letters of its optional features, see `records.format.OPTIONAL`.
         skipped: what of it is left out, and why.
         void: nothing of this shard can be trusted, leave all of it out.
     """

@@ -1,4 +1,4 @@
-"""Prepared data sets, read clip by clip at random; see `prepare` and `record_format`.
+"""Prepared data sets, read clip by clip at random; see `prepare` and `records.format`.
 
 The folder is a TFDS data set (``tfds.builder_from_directory``).  Its ``metadata.json`` says where
 every clip lies: ``index`` maps a split to ``[name, first frame's number, frames, runs]``, in the

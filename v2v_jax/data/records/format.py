@@ -7,7 +7,7 @@
     backward_flow  the same to the previous frame
 
 Labels and flow are there only where the download has them.  Which frames of a clip truly have them
-is in the index, see `records`.  TFDS reads all of it without this module.
+is in the index, see `records.dataset`.  TFDS reads all of it without this module.
 """
 
 from __future__ import annotations
