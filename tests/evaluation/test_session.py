@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 import pytest
-from evaluation import test_protocol as fakes
+from evaluation import fakes
 from PIL import Image
 
 from v2v_jax.evaluation.scoring import Judges
@@ -41,7 +41,7 @@ def run(tmp_path_factory):
     lines = [json.dumps({"step": step, "loss/generator": 1.0 / step}) for step in (1, 2, 3)]
     (workdir / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     (workdir / "report.html").write_text("an older report")
-    return workdir, evaluate(workdir, [fakes._clip(0), fakes._clip(1)])
+    return workdir, evaluate(workdir, [fakes.clip(0), fakes.clip(1)])
 
 
 def test_the_json_holds_the_figures(run):
@@ -53,7 +53,7 @@ def test_the_json_holds_the_figures(run):
 
 
 def test_what_is_no_number_is_null(tmp_path):
-    clip = fakes._clip(length=4)
+    clip = fakes.clip(length=4)
     clip["frames"][:], clip["flow"][:] = clip["frames"][0], 0
     figures = evaluate_run(
         method=fakes.IDENTITY, generator={}, frozen={}, clips=[clip], flow=clip["flow"],
@@ -79,7 +79,7 @@ def test_the_report_stands_alone_and_says_what_must_not_be_missed(run):
 
 def test_the_report_has_the_flip_matrix_where_a_segmenter_reads(tmp_path):
     evaluate_run(
-        method=fakes.HONEST, generator={}, frozen={}, clips=[fakes._clip()], flow=exact_flow,
+        method=fakes.HONEST, generator={}, frozen={}, clips=[fakes.clip()], flow=exact_flow,
         scoring_flow=None, judges=fakes.JUDGES, workdir=tmp_path, config={},
     )  # fmt: skip
     page = (tmp_path / "report.html").read_text()
@@ -90,7 +90,7 @@ def test_the_report_has_the_flip_matrix_where_a_segmenter_reads(tmp_path):
 
 def test_failures_are_printed_loudly(tmp_path, capsys, caplog):
     with caplog.at_level(logging.WARNING, "absl"):
-        evaluate(tmp_path, [fakes._clip()], fakes.SMEARING)
+        evaluate(tmp_path, [fakes.clip()], fakes.SMEARING)
     assert "FAILURE" in capsys.readouterr().out
     assert NOTE in caplog.text
     assert "FAILURE" in (tmp_path / "report.html").read_text()
@@ -109,16 +109,16 @@ def test_the_animation_shows_source_raw_and_output(run):
     assert frames == fakes.LENGTH
     assert first.shape == (fakes.HEIGHT, 3 * fakes.WIDTH, 3)
     # A palette of 256 colours.
-    assert np.abs(first[:, : fakes.WIDTH] - fakes._clip(0)["frames"][0]).mean() < 4
+    assert np.abs(first[:, : fakes.WIDTH] - fakes.clip(0)["frames"][0]).mean() < 4
 
 
 def test_short_clips_are_scored_as_far_as_they_go_and_that_is_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "absl"):
-        figures = evaluate(tmp_path, [fakes._clip(length=62), fakes._clip(length=12)])
+        figures = evaluate(tmp_path, [fakes.clip(length=62), fakes.clip(length=12)])
     assert "pan 0 has only 12 frames" in caplog.text
     assert "at_10/mask" in figures and "at_30/mask" not in figures
     assert "source, frames 1, 10, 30, 60" in (tmp_path / "report.html").read_text()
-    evaluate(tmp_path, [fakes._clip(length=12)])
+    evaluate(tmp_path, [fakes.clip(length=12)])
     page = (tmp_path / "report.html").read_text()
     assert "source, frames 1, 10, 11" in page and "10, 11, 11" not in page
 
