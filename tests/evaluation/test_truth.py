@@ -160,8 +160,9 @@ def test_what_is_added_at_one_frequency_shows_in_its_band_alone(band, frequency,
 
 def test_half_the_amplitude_is_a_quarter_of_the_energy_and_a_mean_is_none():
     half = np.random.default_rng(0).integers(-30, 31, SHAPE)
-    ratio = t.spectral_ratio((90 + half).astype(np.uint8), (128 + 2 * half).astype(np.uint8))
-    np.testing.assert_allclose(ratio, 0.25)
+    one, double = (90 + half).astype(np.uint8), (128 + 2 * half).astype(np.uint8)
+    for tapered in (False, True):  # A taper spreads what is left of a mean over the bands.
+        np.testing.assert_allclose(t.spectral_ratio(one, double, tapered=tapered), 0.25)
     flat = np.full((1, 16, 16, 3), 7, np.uint8)
     assert np.isnan(t.spectral_ratio(flat, flat)).all()
 
