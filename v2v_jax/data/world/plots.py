@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from v2v_jax.data.world.layouts import Layout
 from v2v_jax.data.world.looks import Look
 from v2v_jax.data.world.scene import (
     BUILDING_ID,
@@ -38,13 +39,13 @@ def _wall(x, y0, y1, z0, z1) -> list:
     return [(x, y0, z0), (x, y0, z1), (x, y1, z1), (x, y1, z0)]
 
 
-def _house(b: Builder, rng: np.random.Generator, side: int, z: float) -> None:
+def _house(b: Builder, layout: Layout, rng: np.random.Generator, side: int, z: float) -> None:
     """A box with windows; low ones carry a gabled roof, high ones shops and a cornice."""
-    look = b.look
-    x = side * rng.uniform(*look.setback)
-    z0 = z + look.gap * rng.uniform(0.2, 1)
-    z1 = z + PLOT - look.gap * rng.uniform(0, 0.8)
-    floors = int(rng.integers(look.floors[0], look.floors[1] + 1))
+    walls = b.look.walls
+    x = side * rng.uniform(*layout.setback)
+    z0 = z + layout.gap * rng.uniform(0.2, 1)
+    z1 = z + PLOT - layout.gap * rng.uniform(0, 0.8)
+    floors = int(rng.integers(layout.floors[0], layout.floors[1] + 1))
     storey = rng.uniform(2.9, 3.4)
     height, back = floors * storey, x + side * rng.uniform(8, 12)
     tile, tint = b.pick(rng, "facade"), rng.uniform(0.88, 1.1)
@@ -59,12 +60,12 @@ def _house(b: Builder, rng: np.random.Generator, side: int, z: float) -> None:
         roof, ridge = b.pick(rng, "roof"), (x + back) / 2
         eave, peak = x - side * 0.4, height + rng.uniform(1.8, 2.8)
         gable = [(x, height, z0), (back, height, z0), (ridge, peak, z0), (ridge, peak, z0)]
-        b.add(gable, 0, facing=_FRONT, tint=np.array(look.walls[0]) / 255 * tint)
+        b.add(gable, 0, facing=_FRONT, tint=np.array(walls[0]) / 255 * tint)
         slope = [(eave, height - 0.2, z0 - 0.3), (eave, height - 0.2, z1), (ridge, peak, z1),
                  (ridge, peak, z0 - 0.3)]  # fmt: skip
         b.add(slope, roof, facing=(-side, 1, 0), metres=(3.0, 3.0))
     else:
-        shop, edge = b.pick(rng, "shop"), np.array(look.walls[2]) / 255 * rng.uniform(0.6, 1.0)
+        shop, edge = b.pick(rng, "shop"), np.array(walls[2]) / 255 * rng.uniform(0.6, 1.0)
         width = abs(back - x)
         b.add(_wall(x, 0, storey, z0, z1), shop, facing=inward, metres=((z1 - z0) / 2, storey))
         b.add(_upright(front[0][0], front[1][0], 0, storey, z0), shop, facing=_FRONT,
@@ -103,7 +104,7 @@ def _post(b: Builder, rng: np.random.Generator, x: float, z: float, lamp: bool) 
 
 def _car(b, rng, x, z, towards: bool, speed=0.0, leads=0.0) -> None:
     """A body and a cabin; ``towards`` turns its front to the camera."""
-    paint = int(rng.integers(len(b.look.paints)))
+    paint = b.paint(rng)
     part = {name: b.textures.kinds[f"car_{name}"][paint]
             for name in ("side", "back", "front", "window", "pane")}  # fmt: skip
     tint = np.array(b.look.paints[paint]) / 255
@@ -130,25 +131,26 @@ def _car(b, rng, x, z, towards: bool, speed=0.0, leads=0.0) -> None:
     b.cast(x - half - 0.1, x + half + 0.1, z - 0.1, z1 + 0.1, 1.2)
 
 
-def _plot(b: Builder, rng: np.random.Generator, side: int, z: float, number: int) -> None:
+def _plot(
+    b: Builder, layout: Layout, rng: np.random.Generator, side: int, z: float, number: int
+) -> None:
     """One plot on one side of the road."""
-    look = b.look
-    if rng.random() < look.second_row:
+    if rng.random() < layout.second_row:
         size = rng.uniform(7, 10)
-        x = side * (look.setback[1] + rng.uniform(1, 5))
+        x = side * (layout.setback[1] + rng.uniform(1, 5))
         _cutout(b, rng, "tree", VEGETATION_ID, x, z + PLOT - 0.05, size, size, layer=0)
-    if rng.random() < look.building:
-        _house(b, rng, side, z)
-    if rng.random() < look.bush:
+    if rng.random() < layout.building:
+        _house(b, layout, rng, side, z)
+    if rng.random() < layout.bush:
         wide = rng.uniform(1.6, 3)
         _cutout(b, rng, "bush", VEGETATION_ID, side * rng.uniform(10, 11.5), z + rng.uniform(1, 11),
                 wide, 0.6 * wide)  # fmt: skip
     if (number + (side > 0)) % 2 == 0:
         _post(b, rng, side * 6.6, z + 1.0, lamp=True)
-    elif rng.random() < look.sign:
+    elif rng.random() < layout.sign:
         _post(b, rng, side * 6.7, z + rng.uniform(1, 5), lamp=False)
     for slot in (0, 1):
-        if rng.random() < look.tree:
+        if rng.random() < layout.tree:
             size = rng.uniform(4.5, 7.5)
             _cutout(
                 b,
@@ -160,17 +162,23 @@ def _plot(b: Builder, rng: np.random.Generator, side: int, z: float, number: int
                 size,
                 size * rng.uniform(1, 1.2),
             )
-        if rng.random() < look.parked:
+        if rng.random() < layout.parked:
             _car(b, rng, side * rng.uniform(4.75, 4.95), z + 0.4 + 5.9 * slot, towards=side < 0)
 
 
 def build_scene(
-    look: Look, textures: Textures, seed: Callable[..., np.random.Generator], first: int, last: int
+    layout: Layout,
+    look: Look,
+    textures: Textures,
+    seed: Callable[..., np.random.Generator],
+    first: int,
+    last: int,
 ) -> Scene:
     """Builds everything that frames ``first`` to ``last`` can see.
 
     Args:
-      look: the domain.
+      layout: what stands where.
+      look: its colours and shadows.
       textures: its tiles.
       seed: a generator for the words given, the clip's own.
       first: first frame number.
@@ -180,7 +188,7 @@ def build_scene(
       The scene.
     """
     b, drive = Builder(look, textures), Drive(seed(0))
-    start, stop = drive.along(first) - PLOT, drive.along(last) + look.view
+    start, stop = drive.along(first) - PLOT, drive.along(last) + layout.view
     every, phase = (int(word) for word in seed(1).integers((6, 0), (10, 6)))
     crossings = []
     for number in range(math.floor(start / PLOT) - 1, math.ceil(stop / PLOT)):
@@ -189,19 +197,19 @@ def build_scene(
             continue
         rng = seed(2, number % 2**32)
         for side in (-1, 1):
-            _plot(b, rng, side, number * PLOT, number)
+            _plot(b, layout, rng, side, number * PLOT, number)
     reach = (first, last, start, stop)
-    _procession(b, seed, 3, reach, -1.75, -1.1 * drive.speed, 16.0, look.traffic, _traffic)
+    _procession(b, seed, 3, reach, -1.75, -1.1 * drive.speed, 16.0, layout.traffic, _traffic)
     for lane, (x, speed) in enumerate([(7.9, 0.075), (8.6, -0.08), (-7.9, 0.08), (-8.6, -0.07)]):
-        _procession(b, seed, 8 + lane, reach, x, speed, 6.0, look.people, _walker)
+        _procession(b, seed, 8 + lane, reach, x, speed, 6.0, layout.people, _walker)
     if seed(7).random() < 0.7:
         _car(b, seed(7, 1), 1.75, 0.0, towards=False, leads=1.0)
     rng = seed(4)
     wave = np.cumsum(rng.standard_normal(240)) * 0.12
-    skyline = look.backdrop_height * (1 + 0.5 * np.tanh(wave - wave.mean()))
+    skyline = layout.backdrop_height * (1 + 0.5 * np.tanh(wave - wave.mean()))
     return Scene(
         drive, b.finish(), np.array(crossings), skyline.astype(np.float32), rng.uniform(0, 18),
-        look.view,
+        layout.view, layout.camera_height,
     )  # fmt: skip
 
 

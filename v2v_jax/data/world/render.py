@@ -140,9 +140,9 @@ class Painter:
         Returns:
           The picture, uint8 [H, W, 3], and its geometry.
         """
-        camera = camera_at(self.scene.drive, self.look, frame, self.height, self.width)
+        camera = camera_at(self.scene, frame, self.height, self.width)
         offset = self.surfaces.offset(self.scene.drive, frame)
-        shown, corners = _place(camera, self.surfaces, offset, self.look.view)
+        shown, corners = _place(camera, self.surfaces, offset, self.scene.view)
         affine = self._affine(camera, offset, shown)
         fine = self._number(camera, shown, corners, affine)
         shadow = self._shadows(camera, frame)

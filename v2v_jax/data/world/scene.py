@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from v2v_jax.data.world.looks import Look
+from v2v_jax.data.world.looks import PALETTES, Look
 from v2v_jax.data.world.textures import TILE, Textures
 
 PLOT = 12.0
@@ -81,14 +81,14 @@ class Camera(NamedTuple):
         return np.stack([x, y, f - x * cx - y * cy], -1)
 
 
-def camera_at(drive: Drive, look: Look, frame: int, height: int, width: int) -> Camera:
+def camera_at(scene: Scene, frame: int, height: int, width: int) -> Camera:
     """The camera of one frame."""
-    x, z, yaw, wobble = drive.pose(frame)
+    x, z, yaw, wobble = scene.drive.pose(frame)
     focal = FOCAL * width
     pitch = np.arctan((0.5 - HORIZON) * height / focal) + wobble
     cos, sin, down, up = np.cos(yaw), np.sin(yaw), np.sin(pitch), np.cos(pitch)
     axes = np.array([[cos, 0, -sin], [-sin * down, -up, -cos * down], [sin * up, -down, cos * up]])
-    return Camera(np.array([x, look.camera_height, z]), axes, focal, height, width)
+    return Camera(np.array([x, scene.camera_height, z]), axes, focal, height, width)
 
 
 class Surfaces(NamedTuple):
@@ -142,6 +142,9 @@ class Scene(NamedTuple):
     clouds: float
     """Where the clouds begin."""
     view: float
+    """How far things are drawn, metres."""
+    camera_height: float
+    """Metres over the road."""
 
     def crossings_near(self, camera: Camera) -> np.ndarray:
         """Crossings a frame shows, whatever the stretch it is drawn in."""
@@ -167,7 +170,10 @@ class _Quad(NamedTuple):
 
 
 class Builder:
-    """Collects surfaces and shadows of things one after the other."""
+    """Collects surfaces and shadows of things one after the other.
+
+    What it draws from a generator must not depend on the look.
+    """
 
     def __init__(self, look: Look, textures: Textures):
         self.look, self.textures = look, textures
@@ -190,6 +196,10 @@ class Builder:
         """Draws a tile of a kind."""
         tiles = self.textures.kinds[kind]
         return tiles[rng.integers(len(tiles))]
+
+    def paint(self, rng: np.random.Generator) -> int:
+        """Draws the number of a car's paint."""
+        return int(rng.integers(PALETTES["paints"]))
 
     def add(
         self,

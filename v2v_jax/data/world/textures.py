@@ -12,6 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from v2v_jax.data.world.looks import PALETTES, Look
+
 TILE = 64
 LEVELS = 5
 COLUMNS = 16
@@ -70,7 +72,7 @@ class _Tile:
 
 def _facade(rng, look) -> _Tile:
     """Four by four windows on a plain wall; tiles repeat, so the wall reaches the border."""
-    wall = np.array(look.walls[rng.integers(len(look.walls))], np.float32) * rng.uniform(0.9, 1.1)
+    wall = np.array(look.walls[rng.integers(PALETTES["walls"])], np.float32) * rng.uniform(0.9, 1.1)
     tile = _Tile(wall).grain(rng, 14 * look.grain, 2.0)
     left, top = rng.integers(3, 5), rng.integers(3, 5)
     frame = np.minimum(wall * rng.choice([0.75, 1.2]), 250)
@@ -90,12 +92,12 @@ def _facade(rng, look) -> _Tile:
 
 def _shop(rng, look) -> _Tile:
     """A ground floor: wide panes under an awning, repeated along the street."""
-    wall = np.array(look.walls[rng.integers(len(look.walls))], np.float32) * 0.75
+    wall = np.array(look.walls[rng.integers(PALETTES["walls"])], np.float32) * 0.75
     tile = _Tile(wall)
     for x in (3, 35):
         tile.box(x, 22, x + 26, 56, np.array(look.glass) * rng.uniform(0.7, 1.3))
         tile.box(x + 12, 22, x + 14, 56, wall * 0.7)
-    awning = np.array(look.paints[rng.integers(len(look.paints))], np.float32)
+    awning = np.array(look.paints[rng.integers(PALETTES["paints"])], np.float32)
     tile.box(0, 8, TILE, 20, awning * 0.85)
     tile.box(0, 18, TILE, 21, awning * 0.5)
     return tile.soften(0.8)
@@ -111,7 +113,7 @@ def _leaves(tile, rng, look) -> _Tile:
     """Clumps of leaves, lit from above."""
     clumps = 0.7 * smooth_noise(rng, TILE, 3.5) + 0.5 * smooth_noise(rng, TILE, 1.6)
     light = 1.12 - 0.45 * np.linspace(0, 1, TILE)[:, None] + 0.17 * clumps
-    leaf = np.array(look.leaves[rng.integers(len(look.leaves))], np.float32)
+    leaf = np.array(look.leaves[rng.integers(PALETTES["leaves"])], np.float32)
     tile.rgb = leaf * rng.uniform(0.9, 1.1) * light[..., None].astype(np.float32)
     return tile
 
@@ -144,7 +146,7 @@ def _bush(rng, look) -> _Tile:
 def _person(rng, look) -> _Tile:
     """Stretched onto 0.7 m x 1.75 m: head, coat, arms and striding legs."""
     tile = _Tile(np.array([60, 60, 66]), opaque=False)
-    coat = np.array(look.paints[rng.integers(len(look.paints))], np.float32)
+    coat = np.array(look.paints[rng.integers(PALETTES["paints"])], np.float32)
     legs = np.array([50, 52, 70], np.float32) * rng.uniform(0.6, 1.5)
     stride = rng.integers(2, 9)
     for side in (-1, 1):
@@ -249,12 +251,13 @@ _PAINTERS = (
 )
 
 
-def paint_textures(look, entropy: list[int]) -> Textures:
+def paint_textures(look: Look, entropy: list[int]) -> Textures:
     """Paints a domain's tiles.
 
     Args:
-      look: the domain's ``Look`` (palette and grain).
-      entropy: words that seed the painting; equal words give equal textures.
+      look: palette and grain.  It changes neither the silhouettes nor where on a tile a window
+        or on the ground's noise a cloud is: those are the entropy's.
+      entropy: words that seed the painting; equal words and looks give equal textures.
 
     Returns:
       The atlas, the silhouettes, the tile numbers by kind, and the ground's noise.

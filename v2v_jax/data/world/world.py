@@ -4,6 +4,9 @@
 houses and trees where the game has sky.  Both share the road's geometry.  A clip is a pure function
 of (seed, domain, split, index), a frame of that and its number: domains and splits draw from
 different seeds and are therefore unpaired by construction.
+
+What stands where (``layouts``) and what it looks like (``looks``) are apart, so a clip of one
+domain can be drawn in the other's look: the perfect translation, which no training ever sees.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from v2v_jax.data.world.layouts import LAYOUTS
 from v2v_jax.data.world.looks import LOOKS
 from v2v_jax.data.world.plots import build_scene
 from v2v_jax.data.world.render import Geometry, Painter
@@ -111,8 +115,10 @@ def _follow(before: Geometry, after: Geometry) -> tuple[np.ndarray, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _textures(domain: str, split: str, seed: int) -> Textures:
-    return paint_textures(LOOKS[domain], [seed, DOMAINS.index(domain), SPLITS.index(split), 2**31])
+def _textures(domain: str, look: str, split: str, seed: int) -> Textures:
+    # The domain's stream whatever the look: silhouettes decide labels, and a window, a cloud or
+    # the third of eight paints should stay what it is under other colours.
+    return paint_textures(LOOKS[look], [seed, DOMAINS.index(domain), SPLITS.index(split), 2**31])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,9 +133,13 @@ class World:
       width: columns of a frame; the field of view is the same for every width.
       clips: number of clips.
       length: frames per clip.
+      look: the domain whose colours, light, haze and noise the frames have; None for ``domain``.
+        Labels, flow and occlusion are the same bit for bit whatever the look; ``shaded`` is not,
+        as shadows belong to the look.
 
     Raises:
-      ValueError: an unknown domain or split, a negative seed, or a size below 1 (8 for frames).
+      ValueError: an unknown domain, split or look, a negative seed, or a size below 1 (8 for
+        frames).
     """
 
     domain: str
@@ -139,10 +149,12 @@ class World:
     width: int = 128
     clips: int = 64
     length: int = 90
+    look: str | None = None
 
     def __post_init__(self):
+        look = self.domain if self.look is None else self.look
         for name, value, choices in (
-            ("domain", self.domain, DOMAINS), ("split", self.split, SPLITS)
+            ("domain", self.domain, DOMAINS), ("split", self.split, SPLITS), ("look", look, DOMAINS)
         ):  # fmt: skip
             if value not in choices:
                 raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
@@ -153,6 +165,17 @@ class World:
     def __len__(self) -> int:
         """Number of clips."""
         return self.clips
+
+    def perfect(self, look: str) -> World:
+        """These clips in another look: what an ideal translation of them would be.
+
+        Args:
+          look: ``game`` or ``street``.
+
+        Raises:
+          ValueError: an unknown look.
+        """
+        return dataclasses.replace(self, look=look)
 
     def frames(self, index: int, start: int = 0, count: int | None = None) -> SyntheticClip:
         """Renders frames ``start`` to ``start + count - 1`` of a clip.
@@ -201,8 +224,8 @@ class World:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(tags)))
 
     def _painter(self, index: int, first: int, last: int) -> Painter:
-        look, textures = LOOKS[self.domain], _textures(self.domain, self.split, self.seed)
-        scene = build_scene(
-            look, textures, functools.partial(self._generator, index, 1), first, last
-        )
+        name = self.domain if self.look is None else self.look
+        look, textures = LOOKS[name], _textures(self.domain, name, self.split, self.seed)
+        seed = functools.partial(self._generator, index, 1)
+        scene = build_scene(LAYOUTS[self.domain], look, textures, seed, first, last)
         return Painter(look, textures, scene, self.height, self.width)
