@@ -37,6 +37,9 @@ def get_config() -> Any:
     config.image = ConfigDict()  # the image generator I (appendix A.1)
     config.image.features = 64
     config.image.blocks = 6
+    # CycleGAN's "transpose"; "resize", bilinear and a convolution, cannot draw a grid of 2 pixels.
+    config.image.upsample = "transpose"
+    config.image.up_init = "normal"  # or "even": a transposed convolution starts without a grid
 
     config.fusion = ConfigDict()  # the fusion block F (appendix A.1)
     # "learned"; without parameters: "average" (half of each) or "rule" (the carried pixel wherever
@@ -123,6 +126,13 @@ def get_config() -> Any:
     config.optimizer.b2 = 0.999
     config.optimizer.constant = 1.0  # share of the steps at that rate; then linearly to 0
     config.ema_decay = 0.999
+
+    # Before the first step the image generators learn to reproduce frames of both domains: L1,
+    # Adam (b1 0.9), the rate falls to 0 along a cosine.  Not with --init_from.
+    config.warm_up = ConfigDict()
+    config.warm_up.steps = 0  # 0: none
+    config.warm_up.batch = 6  # frames, half of each domain, over all devices and processes
+    config.warm_up.learning_rate = 2e-3
 
     config.precision = "float32"  # of the networks' convolutions; "bfloat16"
     config.steps = 200_000

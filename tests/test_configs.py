@@ -84,6 +84,8 @@ def test_the_papers_values():
     # What the paper does not have is off.
     assert config.history == 0 and not config.gate and not config.losses_on_raw
     assert not config.truncate
+    assert config.warm_up.steps == 0
+    assert (config.image.upsample, config.image.up_init) == ("transpose", "normal")
 
 
 def test_the_papers_networks():

@@ -29,6 +29,7 @@ SIDE_BY_SIDE = flags.DEFINE_bool("side_by_side", False, "translate: write source
 SIZE = flags.DEFINE_list("size", None, "translate: height,width to work and write at.")
 DIRECTION = flags.DEFINE_string("direction", "to_target", "translate, evaluate: or to_source.")
 STEP = flags.DEFINE_integer("step", None, "translate, evaluate: checkpoint; default: the latest.")
+INIT_FROM = flags.DEFINE_string("init_from", None, "train: a run whose networks to start from.")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "Several processes: host:port of process 0.")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Several processes: how many.")
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: this one's number.")
@@ -40,7 +41,7 @@ def _train() -> None:
     from v2v_jax.training import loop, parallel
 
     parallel.initialize_distributed(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-    loop.train(**assembly.training(config, workdir))
+    loop.train(**assembly.training(config, workdir, INIT_FROM.value))
 
 
 def _translate() -> None:

@@ -51,6 +51,8 @@ def tiny(make: Any = demo, **changes: Any) -> Any:
         ({"data.frames": 1}, ["config.data.frames", "at least 2"]),
         ({"flow.kind": "farneback"}, ["'kind'", "farneback", "zero, dis, given"]),
         ({"precision": "int8"}, ["'precision'", "float32, bfloat16"]),
+        ({"image.upsample": "nearest"}, ["'upsample'", "'nearest'", "transpose, resize"]),
+        ({"image.up_init": "flat"}, ["'up_init'", "'flat'", "normal, even"]),
         ({"cycle_memory": "none"}, ["cycle_memory", "'source'"]),
         ({"fusion.kind": "max"}, ["'kind'", "'max'", "learned, average, rule"]),
         ({"fusion.kind": "rule", "gate": False}, ["config.fusion.kind", "--config.gate=true"]),

@@ -85,6 +85,17 @@ def test_resuming_at_a_step_is_going_on(threads):
             assert_equal(a, b)
 
 
+def test_streams_are_independent_and_the_first_is_the_plain_one():
+    plain, same, other = take(20), take(20, stream=0), take(20, stream=1)
+    for a, b in zip(plain, same, strict=True):
+        assert_equal(a, b)
+    frames = [[batch["source"]["frames"] for batch in stream] for stream in (plain, other)]
+    assert not any(np.array_equal(a, b) for a, b in zip(*frames, strict=True))
+    # Nor is it the other domain's.
+    crossed = take(20, first=dataclasses.replace(TARGET, domain=0))
+    assert not np.array_equal(crossed[0]["source"]["frames"], other[0]["source"]["frames"])
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_worker_processes_prepare_the_same_batches(workers):
     """Also from the middle of the stream, and as one process of two."""

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from methods.tiny_recurrent import draw_like
 
-from v2v_jax.nets import discriminator
-from v2v_jax.nets.blocks import Conv, UpConv, instance_norm, reflect_pad
+from v2v_jax.nets import blocks, discriminator, generator
+from v2v_jax.nets.blocks import Conv, UpConv, even_init, instance_norm, reflect_pad
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Fusion
 from v2v_jax.nets.generator import ResnetGenerator
@@ -257,6 +257,85 @@ def test_upconv_is_the_dilated_convolution():
     cotangent = draw(*ours.shape, seed=2)
     for ours, theirs in zip(pull_back(cotangent), pull_back_theirs(cotangent), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def grids(y):
+    """Spread within the blocks of 2x2 pixels inside [1, 2H, 2W, F], over that of all pixels."""
+    y = np.asarray(y[0, 2:-2, 2:-2])
+    blocks = y.reshape(y.shape[0] // 2, 2, y.shape[1] // 2, 2, -1)
+    return float(blocks.std((1, 3)).mean() / max(np.abs(y).max(), 1e-9))
+
+
+FLAT = jnp.ones((1, 8, 10, 5)) * draw(5, seed=4).reshape(1, 1, 1, 5)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_even_kernels_draw_no_grid_on_flat_inputs(smooth):
+    def drawn(init) -> Any:
+        net = UpConv(4, smooth=smooth, kernel_init=init)
+        params = net.init(jax.random.key(0), FLAT)["params"]
+        return params["kernel"], apply(net, params, FLAT)
+
+    kernel, y = drawn(even_init)
+    assert grids(y) < 1e-6
+    assert float(jnp.abs(y[0, 4, 4]).min()) > 1e-3, "flat, but not nothing"
+    # All that differs from CycleGAN's start is how the taps hang together.
+    assert float(even_init(jax.random.key(1), (3, 3, 64, 64)).std()) == pytest.approx(0.02, rel=0.1)
+    assert len({round(float(x), 6) for x in kernel[1, 1].ravel()}) == kernel[1, 1].size
+    _, y = drawn(jax.nn.initializers.normal(0.02))
+    assert (grids(y) < 1e-6) == smooth
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_smooth_enlargement_keeps_ramps_whatever_its_kernel(smooth):
+    """Second differences of a ramp are 0 but where a grid is drawn."""
+    rows, columns = jnp.mgrid[:8, :10]
+    ramp = (rows + 2.0 * columns).reshape(1, 8, 10, 1) * FLAT
+    y = np.asarray(apply(UpConv(4, smooth=smooth), {"kernel": draw(3, 3, 5, 4)}, ramp))[
+        0, 3:-3, 3:-3
+    ]
+    bends = [float(np.abs(np.diff(y, n=2, axis=axis)).max()) for axis in (0, 1)]
+    assert (max(bends) < 1e-4) == smooth
+
+
+def test_a_smooth_enlargement_is_bilinear_and_a_convolution():
+    x, kernel = draw(1, 6, 7, 3), draw(3, 3, 3, 4, seed=1)
+    y = apply(UpConv(4, smooth=True), {"kernel": kernel}, x)
+    # Every second pixel is one of x, those between are means.
+    between = (x + jnp.roll(x, -1, axis=1)) / 2
+    tall = jnp.stack([x, between], axis=2).reshape(1, 12, 7, 3)
+    between = (tall + jnp.roll(tall, -1, axis=2)) / 2
+    wide = jnp.stack([tall, between], axis=3).reshape(1, 12, 14, 3)
+    expected = jax.lax.conv_general_dilated(
+        wide, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(y[:, 2:-3, 2:-3], expected[:, 2:-3, 2:-3], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "flat"),
+    [({}, False), ({"up_init": "even"}, True), ({"upsample": "resize"}, True)],
+    ids=str,
+)
+def test_a_generator_without_a_grid_maps_flat_frames_to_flat_ones(options, flat, monkeypatch):
+    """Far from the border, whose mark is left out: instance norm would blow it up."""
+    for module in (blocks, generator):
+        monkeypatch.setattr(module, "instance_norm", lambda x: x, raising=False)
+    net = ResnetGenerator(features=4, blocks=1, **options)
+    frame = jnp.full((1, 96, 96, 3), 0.5)
+    params = jax.jit(net.init)(jax.random.key(0), frame)["params"]
+    params = jax.tree.map(lambda x: 10 * x, params)
+    y = np.asarray(jax.jit(net.apply)({"params": params}, frame))[0, 44:52, 44:52]
+    assert (np.ptp(y, axis=(0, 1)).max() < 1e-5) == flat
+    assert np.abs(y).max() > 1e-3
+
+
+def test_networks_of_another_enlargement_do_not_fit():
+    frames = arguments(SMALL["generator"])
+    names = [set(abstract_params(SMALL["generator"].clone(upsample=u), *frames))
+             for u in ("transpose", "resize")]  # fmt: skip
+    assert names[0] - names[1] == {"up_0", "up_1"}
+    assert names[1] - names[0] == {"resize_0", "resize_1"}
 
 
 @pytest.mark.parametrize("kernel", [3, 7])

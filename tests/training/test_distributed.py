@@ -32,6 +32,22 @@ def test_two_processes_are_one_and_their_checkpoint_resumes_in_one(tmp_path):
     np.testing.assert_allclose(two, _numbers(tmp_path / "one")[1], atol=1e-5, rtol=0)
 
 
+def test_two_processes_warm_up_as_one(tmp_path):
+    for code, output in map(
+        worker.finish, _pair(workdir=str(tmp_path / "two"), steps=2, warm_up=3)
+    ):
+        assert code == 0, output
+    worker.run(workdir=str(tmp_path / "one"), steps=2, warm_up=3)
+    found = [worker.logged(tmp_path / n / "warm_up") for n in ("two", "one")]
+    for name in ("loss/painter", "term/to_target/target"):
+        two, one = ([line[name] for line in lines] for lines in found)
+        assert len(two) == 3 and two[-1] < two[0]
+        np.testing.assert_allclose(two, one, atol=1e-5, rtol=0)
+    two, one = (_numbers(tmp_path / name) for name in ("two", "one"))
+    assert two[0] == one[0] == [1, 2]
+    np.testing.assert_allclose(two[1], one[1], atol=1e-5, rtol=0)
+
+
 def test_sigterm_to_one_process_stops_both_at_the_same_step(tmp_path):
     pair = _pair(workdir=str(tmp_path), steps=100_000, sleep=0.05)
     worker.wait_for(lambda: len(worker.logged(tmp_path)) > 2, pair[0])

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = {
     "workdir": "", "steps": 4, "checkpoint_every": 1000, "clips": 4, "sleep": 0.0, "poisoned": [],
     "nonfinite_limit": 10, "port": 0, "processes": 1, "process": 0, "devices": 1,
+    "warm_up": 0,
 }  # fmt: skip
 
 
@@ -92,8 +93,9 @@ def main() -> None:
 
     from training.toy_method import FROZEN, ToyMethod, batches
 
+    from v2v_jax.methods.imitation import Imitation
     from v2v_jax.training.loop import train
-    from v2v_jax.training.optimizers import make_optimizers
+    from v2v_jax.training.optimizers import make_falling, make_optimizers
 
     share = o["clips"] // o["processes"]
     rows = slice(o["process"] * share, (o["process"] + 1) * share)
@@ -103,12 +105,21 @@ def main() -> None:
             time.sleep(o["sleep"])
             yield batch
 
-    method: Any = ToyMethod()
+    class Warmed(ToyMethod):
+        warm_up = "raw"
+
+    method: Any = Warmed()
+    before: Any = Imitation(method)
+    warm_up = {
+        "method": before, "frozen": {}, "batches": stream, "steps": o["warm_up"], "name": "warm-up",
+        "optimizers": make_falling(before.players, learning_rate=1e-2, steps=max(o["warm_up"], 1)),
+        "log_every": 1, "picture_every": 0, "ema_decay": 0.0,
+    }  # fmt: skip
     train(
         method=method, optimizers=make_optimizers(method.players, learning_rate=1e-2),
         frozen=FROZEN, batches=stream, steps=o["steps"], workdir=o["workdir"], log_every=1,
         picture_every=0 if o["sleep"] else 3, checkpoint_every=o["checkpoint_every"],
-        nonfinite_limit=o["nonfinite_limit"],
+        nonfinite_limit=o["nonfinite_limit"], warm_up=warm_up if o["warm_up"] else None,
     )  # fmt: skip
 
 

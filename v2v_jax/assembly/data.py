@@ -17,6 +17,9 @@ from v2v_jax.data.sources import Source, SyntheticSource, VideoSource
 from v2v_jax.data.world.world import World
 from v2v_jax.types import Batch
 
+WARM_UP = 1
+"""The warm-up's stream of the pipeline; training's is 0."""
+
 
 def source(config: Config, domain: str, workdir: Path) -> Source:
     """The training videos of ``domain``, "source" or "target"."""
@@ -103,6 +106,21 @@ def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
         workers=config.data.workers,
         labels=config.data.labels,
         size=tuple(config.data.size) if config.data.load_size else None,
+    )
+
+
+def single_frames(config: Config, batches: Any) -> Callable[[int], Iterator[Batch]]:
+    """Batches of the warm-up, of the same videos as ``batches``, drawn independently of them."""
+    return functools.partial(
+        batches,
+        batch_size=config.warm_up.batch // 2,
+        frames=1,
+        stride=1,
+        temporal_flip=0.0,
+        flow=None,
+        use_given_flow=False,
+        labels=False,
+        stream=WARM_UP,
     )
 
 

@@ -26,7 +26,7 @@ from v2v_jax.methods.recyclegan import RecycleGan
 from v2v_jax.methods.segmentation import Segmentation
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Constant, Fusion
-from v2v_jax.nets.generator import ResnetGenerator
+from v2v_jax.nets.generator import CHOICES, ResnetGenerator
 from v2v_jax.nets.predictor import DEEPEST, Predictor
 from v2v_jax.nets.stabiliser import NORMS, TransformNet
 from v2v_jax.translator import Restored
@@ -184,6 +184,8 @@ def method(config: Config) -> Method:
             f"config.data.size: {size[0]}x{size[1]} must be multiples of 4 and at least 16, "
             f"for example --config.data.size={near}"
         )
+    for field in CHOICES.keys() & config.image.keys():  # Runs of older versions have none.
+        choice(config.image, field, CHOICES[field])
     return choice(config, "method", METHODS)(config)
 
 

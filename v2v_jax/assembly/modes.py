@@ -21,6 +21,7 @@ from v2v_jax.assembly.networks import abstract_frozen, frozen, random_weights_no
 from v2v_jax.assembly.resuming import warn_of_changes
 from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.assembly.stabilising import stabilised
+from v2v_jax.assembly.starting import described_warm_up, initial, warm_up
 from v2v_jax.data.media.inputs import list_inputs
 from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.writer import VideoWriter
@@ -37,8 +38,13 @@ def optimizers(config: Config, players: tuple[str, ...]) -> dict[str, Any]:
     return make_optimizers(players, steps=config.steps, **config.optimizer)
 
 
-def training(config: Config, workdir: Path) -> dict[str, Any]:
+def training(config: Config, workdir: Path, init_from: str | None = None) -> dict[str, Any]:
     """Every argument of ``training.loop.train``.
+
+    Args:
+        config: of the run.
+        workdir: its folder.
+        init_from: another run's folder, whose translating networks a new run starts from.
 
     Raises:
         ValueError, FileNotFoundError: what the config asks for cannot be had.
@@ -48,11 +54,12 @@ def training(config: Config, workdir: Path) -> dict[str, Any]:
     _make_folder(workdir)
     plain = json.loads(config.to_json_best_effort())
     warn_of_changes(plain, workdir)
+    stream = batches(config, workdir)
     return {
         "method": made,
         "optimizers": optimizers(config, made.players),
         "frozen": frozen(config),
-        "batches": batches(config, workdir),
+        "batches": stream,
         "steps": config.steps,
         "workdir": workdir,
         "seed": config.seed,
@@ -65,6 +72,8 @@ def training(config: Config, workdir: Path) -> dict[str, Any]:
         "nonfinite_limit": config.nonfinite_limit,
         "keep": config.keep,
         "meta": {"config": plain},
+        "initial": initial(config, init_from),
+        "warm_up": warm_up(config, made, stream, plain, workdir),
     }
 
 
@@ -95,6 +104,7 @@ def description(config: Config) -> dict[str, Any]:
         "optimizers": optimizers(config, made.players),
         "frozen": abstract_frozen(config),
         "batch": abstract_batch(config),
+        **described_warm_up(config, made),
     }
 
 

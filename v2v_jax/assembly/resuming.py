@@ -19,6 +19,12 @@ MAY_DIFFER = frozenset({
 """Fields, or whole groups, that change neither the networks nor what a step computes: how long,
 how often, and where things lie."""
 
+AS_BEFORE = {
+    "image.upsample": "transpose", "image.up_init": "normal", "warm_up.steps": 0,
+    "warm_up.batch": 6, "warm_up.learning_rate": 2e-3,
+}  # fmt: skip
+"""Fields that older configs lack, and the values by which a run is what it was without them."""
+
 
 def warn_of_changes(config: Mapping[str, Any], workdir: Path) -> None:
     """One warning that names the fields in which ``config`` is not the newest checkpoint's.
@@ -39,6 +45,9 @@ def changed_fields(
 ) -> list[str]:
     """``["optimizer.learning_rate 0.0002 -> 0.0001"]``, without the fields that may differ."""
     before, after = _flat(old), _flat(new)
+    for name in AS_BEFORE.keys() & (before.keys() | after.keys()):
+        before.setdefault(name, AS_BEFORE[name])
+        after.setdefault(name, AS_BEFORE[name])
     return [
         f"{name} {before.get(name, 'unset')} -> {after.get(name, 'unset')}"
         for name in sorted(before.keys() | after.keys())

@@ -51,8 +51,9 @@ def params(config: Config) -> Params:
     if pretrained.shapes(network) != pretrained.shapes(abstract_params(config)):
         raise ValueError(
             f"config.stabiliser.run: {run} has {_described(meta['config'])}, but config.image is "
-            f"{config.image.features} features and {config.image.blocks} blocks: set "
-            "--config.image.features and --config.image.blocks to the run's, or give another run"
+            f"{config.image.features} features and {config.image.blocks} blocks, "
+            f"{config.image.upsample}: set --config.image.features, --config.image.blocks and "
+            "--config.image.upsample to the run's, or give another run"
         )
     return jax.device_get(network)
 
@@ -75,5 +76,6 @@ def _described(saved: Mapping[str, Any]) -> str:
     if method in ("segmentation", "blind_temporal"):
         return f"no image generator of its own (its method is {method!r})"
     return (
-        f"an image generator of {image.get('features')} features and {image.get('blocks')} blocks"
+        f"an image generator of {image.get('features')} features and {image.get('blocks')} blocks, "
+        f"{image.get('upsample', 'transpose')}"
     )

@@ -66,6 +66,7 @@ def make_batches(
     workers: int = 0,
     labels: bool = False,
     size: tuple[int, int] | None = None,
+    stream: int = 0,
 ) -> Batches:
     """Unpaired batches of clips, endlessly, beginning with that of ``step``.
 
@@ -90,6 +91,7 @@ def make_batches(
             on few cores: what takes time here releases the interpreter's lock.
         labels: hand on labels too, for the domains that have them.
         size: (height, width) of a random part of the frames, one place per clip; None: all.
+        stream: streams of other numbers are independent of each other.
 
     Returns:
         Batches ``{"source": clip, "target": clip}``, each clip with ``frames`` u8[b, K, H, W, 3]
@@ -113,7 +115,7 @@ def make_batches(
         if use_given_flow and flow is None:
             _check_flow(domain, temporal_flip)
         _check_lengths(domain, span, frames, stride)
-        domains.append(_choices(domain, span, temporal_flip, seed, tag))
+        domains.append(_choices(domain, span, temporal_flip, seed, 2 * stream + tag))
         loads.append(Load(domain, span, stride, flow, use_given_flow, labels, size))
     # Consecutive rows, then every P-th block: the processes' rows, one after the other, are the
     # rows of the one-process batch in its order.

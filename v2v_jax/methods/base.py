@@ -13,6 +13,10 @@ class Method(Protocol):
     A method is a frozen, hashable dataclass of networks, estimators and weights, injected by
     ``assembly``.  All its functions are pure.  ``players[0]`` is the player that translates: its
     exponential moving average is kept, and its parameters are what ``translate`` receives.
+
+    A method whose ``players[0]`` holds image generators may have one more attribute, ``warm_up``:
+    the field of ``Translation`` that shall reproduce the frames of clips of one frame ("raw", the
+    image generator's own) before training begins, see ``methods.imitation``.
     """
 
     @property

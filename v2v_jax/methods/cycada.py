@@ -44,6 +44,7 @@ class CyCada:
 
     players = ("generator", "discriminator")
     directions = DIRECTIONS
+    warm_up = "raw"
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of both players."""

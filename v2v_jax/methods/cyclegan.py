@@ -49,6 +49,7 @@ class CycleGan:
 
     players = ("generator", "discriminator")
     directions = DIRECTIONS
+    warm_up = "raw"
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of both players."""

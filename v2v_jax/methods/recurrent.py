@@ -83,6 +83,7 @@ class Recurrent:
 
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
+    warm_up = "raw"
 
     def __post_init__(self) -> None:
         if self.cycle_memory not in ("source", "reconstruction"):

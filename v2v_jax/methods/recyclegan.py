@@ -62,6 +62,7 @@ class RecycleGan:
 
     players = ("generator", "discriminator", "predictor")
     directions = DIRECTIONS
+    warm_up = "raw"
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of all players."""

@@ -7,8 +7,15 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from v2v_jax.nets.blocks import Conv, UpConv, instance_norm
+from v2v_jax.nets.blocks import Conv, UpConv, even_init, instance_norm, normal_init
 from v2v_jax.types import Array
+
+CHOICES = {
+    # What an enlargement's layers are called: parameters of one do not fit the other.
+    "upsample": {"transpose": "up", "resize": "resize"},
+    "up_init": {"normal": normal_init, "even": even_init},
+}
+"""Attributes of ``ResnetGenerator`` that name something, and what they name."""
 
 
 class ResidualBlock(nn.Module):
@@ -33,12 +40,21 @@ class ResnetGenerator(nn.Module):
     Call with float [N, H, W, 3] in [-1, 1], H and W divisible by 4 and at least 16; returns the
     same shape in [-1, 1], float32 or wider.
 
+    Attributes:
+        features: channels of the first layer.
+        blocks: residual blocks.
+        upsample: "transpose", CycleGAN's transposed convolutions, whose four phases may differ and
+            then draw a grid; "resize", bilinear enlargement and a convolution, which cannot.
+        up_init: of those kernels, "normal" as all others, or "even": no grid before training.
+
     Raises:
         ValueError: on sizes not divisible by 4.
     """
 
     features: int = 64
     blocks: int = 6
+    upsample: str = "transpose"
+    up_init: str = "normal"
     dtype: Any = None
 
     @nn.compact
@@ -56,8 +72,10 @@ class ResnetGenerator(nn.Module):
             y = nn.relu(instance_norm(y))
         for i in range(self.blocks):
             y = ResidualBlock(width * 4, dtype=dtype, name=f"block_{i}")(y)
+        name, init = CHOICES["upsample"][self.upsample], CHOICES["up_init"][self.up_init]
+        up = {"smooth": self.upsample == "resize", "kernel_init": init, "dtype": dtype}
         for i in range(2):
-            y = UpConv(width * 2 // 2**i, dtype=dtype, name=f"up_{i}")(y)
+            y = UpConv(width * 2 // 2**i, name=f"{name}_{i}", **up)(y)
             y = nn.relu(instance_norm(y))
         y = Conv(3, 7, reflect=True, use_bias=True, dtype=dtype, name="head")(y)
         return jnp.tanh(y.astype(jnp.promote_types(y.dtype, jnp.float32)))

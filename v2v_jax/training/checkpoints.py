@@ -191,7 +191,7 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
         DamagedCheckpoint: its bytes have changed.
     """
     directory = Path(directory).absolute()
-    steps = _steps(directory)
+    steps = saved_steps(directory)
     if not steps or (step is not None and step not in steps):
         what = "no checkpoint" if step is None else f"no checkpoint {step}"
         raise FileNotFoundError(f"{what} in {directory}, it has {steps}: train, or mend the path")
@@ -223,7 +223,8 @@ def _close(manager: ocp.CheckpointManager) -> None:
         logging.info("closing the checkpoint manager: %s", integrity.one_line(error))
 
 
-def _steps(directory: Path) -> list[int]:
+def saved_steps(directory: Path) -> list[int]:
+    """The steps of the complete checkpoints in a directory, which need not exist."""
     names = (p.name for p in directory.iterdir()) if directory.is_dir() else ()
     return sorted(int(name) for name in names if name.isdigit())
 

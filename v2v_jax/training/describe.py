@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ def describe(
     optimizers: dict[str, optax.GradientTransformation],
     frozen: Params,
     batch: Batch,
+    warm_up: Mapping[str, Any] | None = None,
 ) -> str:
     """Compiles one training step for abstract inputs and tells what the compiler says of it.
 
@@ -28,13 +30,13 @@ def describe(
         method: what would be trained.
         optimizers: one per player.
         frozen, batch: arrays or ``jax.ShapeDtypeStruct``s; nothing is read or computed.
+        warm_up: the same four of the run that precedes it, and its "steps"; None for none.
 
     Returns:
         Several lines: parameters by player and network, shapes of the batch, GFLOP and memory of
-        the compiled step on this machine's default device.
+        the compiled step on this machine's default device; then those of a step of the warm-up.
     """
-    make = functools.partial(init_state, method=method, optimizers=optimizers)
-    state: TrainState = jax.eval_shape(make, jax.random.key(0), batch)
+    state = _abstract_state(method, optimizers, batch)
     lines = ["parameters"]
     for player in method.players:
         lines.append(f"  {player:<24}{count(state.params[player]):>14,}")
@@ -42,23 +44,46 @@ def describe(
     lines += [
         f"  frozen {name:<17}{count(tree):>14,}" for name, tree in frozen.items() if count(tree)
     ]
-    lines.append("batch")
-    lines += [
+    lines += ["batch", *_shapes(batch)]
+    lines.append(f"one training step, compiled for {jax.devices()[0].device_kind}")
+    lines += _costs(method, optimizers, frozen, batch)
+    if warm_up is not None:
+        options = {name: value for name, value in warm_up.items() if name != "steps"}
+        lines += [f"batch of the {warm_up['steps']} steps of warm-up", *_shapes(warm_up["batch"])]
+        lines += ["one step of warm-up", *_costs(**options)]
+    return "\n".join(lines)
+
+
+def _abstract_state(
+    method: Method, optimizers: dict[str, optax.GradientTransformation], batch: Batch
+) -> TrainState:
+    make = functools.partial(init_state, method=method, optimizers=optimizers)
+    return jax.eval_shape(make, jax.random.key(0), batch)
+
+
+def _shapes(batch: Batch) -> list[str]:
+    return [
         f"  {'.'.join(str(key.key) for key in path):<24}{leaf.dtype} {list(leaf.shape)}"
         for path, leaf in jax.tree_util.tree_leaves_with_path(batch)
     ]
+
+
+def _costs(
+    method: Method, optimizers: dict[str, optax.GradientTransformation], frozen: Params,
+    batch: Batch,
+) -> list[str]:  # fmt: skip
+    """What the compiler says of one step."""
     step = functools.partial(train_step, method=method, optimizers=optimizers)
+    state = _abstract_state(method, optimizers, batch)
     compiled = jax.jit(step, donate_argnums=0).lower(state, frozen, batch).compile()
     costs: Any = compiled.cost_analysis()
     memory: Any = compiled.memory_analysis()
-    lines.append(f"one training step, compiled for {jax.devices()[0].device_kind}")
-    lines.append(f"  {'GFLOP':<24}{costs['flops'] / 1e9:>14,.1f}")
     sizes = {
         "state and batch, MiB": memory.argument_size_in_bytes,
         "temporary, MiB": memory.temp_size_in_bytes,
     }
-    lines += [f"  {name:<24}{size / 2**20:>14,.1f}" for name, size in sizes.items()]
-    return "\n".join(lines)
+    lines = [f"  {'GFLOP':<24}{costs['flops'] / 1e9:>14,.1f}"]
+    return lines + [f"  {name:<24}{size / 2**20:>14,.1f}" for name, size in sizes.items()]
 
 
 def count(tree: Any) -> int:

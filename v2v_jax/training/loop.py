@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from absl import logging
 from jax.sharding import Mesh
 
 from v2v_jax.methods.base import Method
 from v2v_jax.training import parallel
-from v2v_jax.training.checkpoints import Checkpoints, barrier
+from v2v_jax.training.checkpoints import Checkpoints, barrier, saved_steps
 from v2v_jax.training.journal import Journal
 from v2v_jax.training.metrics_writer import MetricsWriter
 from v2v_jax.training.progress import Progress, duration
 from v2v_jax.training.signals import StopRequest
-from v2v_jax.training.state import TrainState, init_state
+from v2v_jax.training.state import TrainState, init_state, started_from
 from v2v_jax.training.step import player_pictures, train_step
 from v2v_jax.types import Array, Batch, Params
 
@@ -46,6 +47,9 @@ def train(
     nonfinite_limit: int = 10,
     keep: int = 3,
     meta: Mapping[str, Any] | None = None,
+    name: str = "step",
+    initial: Callable[[], Params] | None = None,
+    warm_up: Mapping[str, Any] | None = None,
 ) -> TrainState:
     """Trains up to ``steps``, from the newest checkpoint in ``workdir`` if there is one.
 
@@ -70,9 +74,14 @@ def train(
         nonfinite_limit: so many steps in a row that are not finite are an error.
         keep: how many checkpoints stay, at least 2.
         meta: stored in every checkpoint, JSON: what inference needs to build the networks again.
+        name: what the log calls a step.
+        initial: gives the first player's parameters where there is no checkpoint; None: random.
+        warm_up: arguments of a run that precedes this one where it has no checkpoint and no
+            ``initial``: it trains in ``workdir``/warm_up, saves, stops and resumes there as any
+            run does, and the parameters of its first player are what this one starts from.
 
     Returns:
-        The final state; of an earlier step if a signal came.
+        The final state; of an earlier step if a signal came, during ``warm_up`` that run's, as 0.
 
     Raises:
         journal.NonFiniteError: see ``nonfinite_limit``; the last good checkpoint is kept.
@@ -82,6 +91,16 @@ def train(
     """
     workdir, mesh = Path(workdir), mesh or parallel.make_mesh()
     meta = {**(meta or {}), "seed": seed}
+    given = None
+    if not saved_steps(workdir / "checkpoints"):
+        if initial is not None:
+            given = parallel.put_replicated(initial(), mesh)
+        elif warm_up is not None:
+            before = train(workdir=workdir / "warm_up", mesh=mesh, **warm_up)
+            if int(before.step) < warm_up["steps"]:
+                return before.replace(step=jnp.zeros_like(before.step))
+            given = before.params[method.players[0]]
+            del before
     with contextlib.ExitStack() as cleanup:
         stop = cleanup.enter_context(StopRequest())
         barrier("start")
@@ -91,7 +110,8 @@ def train(
         stream = _placed(batches(start), mesh, start)
         cleanup.callback(stream.close)
         first = next(stream)
-        state = _initial(checkpoints, method, optimizers, first, seed, mesh)
+        state = _initial(checkpoints, method, optimizers, first, seed, mesh, given)
+        del given
         if start >= steps:
             logging.info("%s: already trained to step %d of %d", workdir, start, steps)
             return state
@@ -109,7 +129,7 @@ def train(
         writer = MetricsWriter(workdir, step=start) if parallel.is_writer() else None
         if writer is not None:
             cleanup.callback(writer.close)
-        progress = Progress(steps, start)
+        progress = Progress(steps, start, name=name)
         journal = Journal(
             writer, progress, log_every=log_every, nonfinite_limit=nonfinite_limit,
             skipped=int(state.skipped),
@@ -179,8 +199,9 @@ def _initial(
     batch: Batch,
     seed: int,
     mesh: Mesh,
+    given: Params | None,
 ) -> TrainState:
-    """The newest checkpoint's state, else a fresh one."""
+    """The newest checkpoint's state, else a fresh one, with the parameters given."""
 
     def fresh(batch: Batch) -> TrainState:
         return init_state(jax.random.key(seed), batch, method=method, optimizers=optimizers)
@@ -192,7 +213,8 @@ def _initial(
     )
     restored = checkpoints.restore_latest(like)
     if restored is None:
-        return parallel.jit_init(fresh, mesh)(batch)
+        state = parallel.jit_init(fresh, mesh)(batch)
+        return state if given is None else started_from(state, method.players[0], given)
     state, meta = restored
     if meta["seed"] != seed:
         raise ValueError(

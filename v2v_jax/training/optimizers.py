@@ -36,3 +36,11 @@ def make_optimizers(
     falling = optax.linear_schedule(learning_rate, 0.0, max(steps - begin, 1), begin)
     rate = learning_rate if constant == 1 else falling
     return {player: optax.adam(rate, b1=b1, b2=b2, eps=1e-8, eps_root=0.0) for player in players}
+
+
+def make_falling(
+    players: Iterable[str], *, learning_rate: float, steps: int
+) -> dict[str, optax.GradientTransformation]:
+    """Adam(0.9, 0.999) by player, whose rate falls along half a cosine to 0 at ``steps``."""
+    rate = optax.cosine_decay_schedule(learning_rate, steps)
+    return {player: optax.adam(rate, b1=0.9, b2=0.999) for player in players}

@@ -15,8 +15,12 @@ class Progress:
     saving), so the rate is the step's own.
     """
 
-    def __init__(self, steps: int, step: int, clock: Callable[[], float] = time.monotonic):
-        """``steps``: the run's last step; ``step``: the one it starts after."""
+    def __init__(
+        self, steps: int, step: int, clock: Callable[[], float] = time.monotonic,
+        name: str = "step",
+    ):  # fmt: skip
+        """``steps``: the run's last step; ``step``: the one it starts after; ``name``: of one."""
+        self._name = name
         self._steps = steps
         self._clock = clock
         self._mark = (step, clock())
@@ -44,7 +48,12 @@ class Progress:
         left = (self._steps - step) / rate if rate else math.inf
         values = (f"{k} {v:.4g}" for k, v in metrics.items() if k.startswith(("loss/", "term/")))
         return "  ".join(
-            [f"step {step}/{self._steps}", f"{rate:.3g} step/s", f"ETA {duration(left)}", *values]
+            [
+                f"{self._name} {step}/{self._steps}",
+                f"{rate:.3g} step/s",
+                f"ETA {duration(left)}",
+                *values,
+            ]
         )
 
 

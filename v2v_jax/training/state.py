@@ -10,6 +10,7 @@ import optax
 from flax import struct
 
 from v2v_jax.methods.base import Method
+from v2v_jax.training import integrity
 from v2v_jax.types import Array, Batch, Params
 
 
@@ -52,3 +53,15 @@ def init_state(
         rng=rng,
         skipped=jnp.zeros((), jnp.int32),
     )
+
+
+def started_from(state: TrainState, player: str, given: Params) -> TrainState:
+    """A fresh state with other parameters of its first player, and their average.
+
+    Raises:
+        ValueError: they are of another network.
+    """
+    integrity.check_fit(integrity.describe(given), state.ema, "what the run shall start from")
+    # Copies: the state is donated, and neither its two halves nor the caller may share buffers.
+    params, ema = (jax.tree.map(jnp.copy, given) for _ in range(2))
+    return state.replace(params=state.params | {player: params}, ema=ema)
