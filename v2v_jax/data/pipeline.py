@@ -119,13 +119,13 @@ def make_batches(
         loads.append(Load(domain, span, stride, flow, use_given_flow, labels, size))
     # Consecutive rows, then every P-th block: the processes' rows, one after the other, are the
     # rows of the one-process batch in its order.
-    stream = (
+    whole = (
         grain.experimental.ZipMapDataset(domains)
         .batch(batch_size // process_count, drop_remainder=True, batch_fn=list)
         .map(functools.partial(_load, *loads))[process_index::process_count]
     )
     options = grain.ReadOptions(threads, _PREFETCHED_BATCHES if threads else 0)
-    batches = stream[step:].to_iter_dataset(options)
+    batches = whole[step:].to_iter_dataset(options)
     memory.keep_freed()
     return Batches(iter(_in_processes(batches, workers) if workers else batches))
 
