@@ -35,6 +35,8 @@ def get_config() -> Any:
     config.data.workers = 0  # processes that read; 0: the threads of this one
 
     config.image = ConfigDict()  # the image generator I (appendix A.1)
+    # "local_affine" changes colours place by place and keeps the source's edges (docs/meaning.md).
+    config.image.kind = "resnet"
     config.image.features = 64
     config.image.blocks = 6
     # CycleGAN's "transpose"; "resize", bilinear and a convolution, cannot draw a grid of 2 pixels.
@@ -53,6 +55,8 @@ def get_config() -> Any:
     config.discriminator = ConfigDict()  # PatchGAN (section 3.7)
     config.discriminator.features = 64
     config.discriminator.layers = 3  # 3 judges 70x70 pixels
+    config.discriminator.norm = "instance"  # "none" shows D absolute colours
+    config.discriminator.motion = False  # judge frames together with their flow; needs history
 
     config.content = ConfigDict()  # feature extractor of eq. 6
     config.content.net = "vgg16"  # or "vgg19"
@@ -101,6 +105,7 @@ def get_config() -> Any:
     config.weights.cycle = 10.0
     config.weights.content = 1.0
     config.weights.temporal = 10.0
+    config.weights.gradient_penalty = 0.0  # R1, on D at real frames
     config.weights.identity = 0.5  # cyclegan, recyclegan and cycada, times cycle
     config.weights.semantic = 0.0  # cycada
     config.weights.recycle = 0.0  # recyclegan; upstream's: 10
@@ -120,8 +125,13 @@ def get_config() -> Any:
     config.gate = False  # synthesise where the source contradicts the flow, whatever F says
     config.gate_squared = True  # in Lai et al.'s squared form; False: as eq. 7 prints it
 
+    # D's real patches count as if every kind of motion were as frequent there as in what is
+    # translated.
+    config.balance = False
+
     config.optimizer = ConfigDict()  # Adam, fixed rate (appendix A.1)
     config.optimizer.learning_rate = 2e-4
+    config.optimizer.discriminator_rate = 0.0  # 0: the same
     config.optimizer.b1 = 0.5
     config.optimizer.b2 = 0.999
     config.optimizer.constant = 1.0  # share of the steps at that rate; then linearly to 0

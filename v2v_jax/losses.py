@@ -33,13 +33,16 @@ ADVERSARIAL: dict[str, Callable[[Array, bool], Array]] = {
 }
 
 
-def adversarial(logits: Array, real: bool, kind: str = "vanilla") -> Array:
+def adversarial(
+    logits: Array, real: bool, kind: str = "vanilla", weights: Array | None = None
+) -> Array:
     """How far the discriminator's logits are from saying ``real`` (eq. 3).
 
     Args:
         logits: float [...], before any sigmoid.
         real: the verdict wanted.
         kind: ``vanilla`` (cross entropy, eq. 3), ``lsgan`` (squared error to 1 or 0) or ``hinge``.
+        weights: how much every logit counts, of the same shape; None: all 1.
 
     Returns:
         The mean over all logits, in at least float32.
@@ -49,17 +52,37 @@ def adversarial(logits: Array, real: bool, kind: str = "vanilla") -> Array:
     """
     if kind not in ADVERSARIAL:
         raise ValueError(f"adversarial: {kind!r} is none of {', '.join(ADVERSARIAL)}")
-    return _mean(ADVERSARIAL[kind](logits, real))
+    value = ADVERSARIAL[kind](logits, real)
+    return _mean(value if weights is None else weights * value)
 
 
-def discriminator_loss(real: Array, fake: Array, kind: str = "vanilla") -> Array:
-    """Half the sum of the verdicts on real and generated frames, CycleGAN's scale."""
-    return 0.5 * (adversarial(real, True, kind) + adversarial(fake, False, kind))
+def discriminator_loss(
+    real: Array, fake: Array, kind: str = "vanilla", weights: Array | None = None
+) -> Array:
+    """Half the sum of the verdicts on real and generated frames, CycleGAN's scale.
+
+    ``weights`` are of the real ones, see ``adversarial``.
+    """
+    return 0.5 * (adversarial(real, True, kind, weights) + adversarial(fake, False, kind))
 
 
 def generator_loss(fake: Array, kind: str = "vanilla") -> Array:
     """The non-saturating generator's side of eq. 3; for ``hinge`` minus the mean logit."""
     return -_mean(fake) if kind == "hinge" else adversarial(fake, True, kind)
+
+
+def gradient_penalty(judge: Callable[[Array], Array], real: Array) -> Array:
+    """R1 (Mescheder et al., ICML 2018): how steep the discriminator is at real frames.
+
+    Args:
+        judge: float [N, H, W, 3] -> logits [N, h, w, 1].
+        real: frames of the target domain.
+
+    Returns:
+        The mean square, over pixels and channels, of the gradient of an image's summed logits.
+    """
+    slope = jax.grad(lambda x: jnp.sum(judge(x).astype(jnp.float32)))(real)
+    return _mean(jnp.square(slope))
 
 
 def cycle(reconstruction: Array, original: Array) -> Array:

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from v2v_jax.assembly import flows, segmenters, translators
 from v2v_jax.assembly.choice import Config, choice
 from v2v_jax.assembly.networks import extractor
+from v2v_jax.assembly.players import discriminator, image_generator
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods import blind_temporal, cyclegan, recurrent, recyclegan
 from v2v_jax.methods.base import Method
@@ -24,9 +25,7 @@ from v2v_jax.methods.cyclegan import CycleGan
 from v2v_jax.methods.recurrent import Recurrent
 from v2v_jax.methods.recyclegan import RecycleGan
 from v2v_jax.methods.segmentation import Segmentation
-from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Constant, Fusion
-from v2v_jax.nets.generator import CHOICES, ResnetGenerator
 from v2v_jax.nets.predictor import DEEPEST, Predictor
 from v2v_jax.nets.stabiliser import NORMS, TransformNet
 from v2v_jax.translator import Restored
@@ -53,7 +52,8 @@ TERMS = {"semantic"} | {
 def _weights(config: Config, kind: type[Any]) -> Any:
     if unknown := set(config.weights) - TERMS:
         raise TypeError(f"no method has the loss term {min(unknown)!r}")
-    return kind(**{field.name: config.weights[field.name] for field in dataclasses.fields(kind)})
+    # Runs of older versions lack terms that came later: they had none.
+    return kind(**{f.name: config.weights.get(f.name, f.default) for f in dataclasses.fields(kind)})
 
 
 def _at_least(config: Config, frames: int, why: str) -> None:
@@ -80,9 +80,9 @@ def _recurrent(config: Config) -> Recurrent:
     _at_least(config, 2, "the losses compare consecutive frames")
     precision = choice(config, "precision", DTYPES)
     return Recurrent(
-        image=ResnetGenerator(**config.image, dtype=precision),
+        image=image_generator(config, precision),
         fusion=_fusion(config, precision),
-        discriminator=PatchDiscriminator(**config.discriminator, dtype=precision),
+        discriminator=discriminator(config, precision),
         content=extractor(config, precision),
         flow=flows.estimator(config, precision),
         weights=_weights(config, recurrent.Weights),
@@ -95,14 +95,15 @@ def _recurrent(config: Config) -> Recurrent:
         history=config.history,
         gate=config.gate,
         gate_squared=config.gate_squared,
+        balance=config.get("balance", False),
     )
 
 
 def _cyclegan(config: Config) -> CycleGan:
     precision = choice(config, "precision", DTYPES)
     return CycleGan(
-        image=ResnetGenerator(**config.image, dtype=precision),
-        discriminator=PatchDiscriminator(**config.discriminator, dtype=precision),
+        image=image_generator(config, precision),
+        discriminator=discriminator(config, precision, per_frame=True),
         weights=_weights(config, cyclegan.Weights),
         adversarial=config.adversarial,
         pool=config.pool,
@@ -119,8 +120,8 @@ def _recyclegan(config: Config) -> RecycleGan:
             f"data.size {height}x{width}; --config.predictor.depth=0 fits every size"
         )
     return RecycleGan(
-        image=ResnetGenerator(**config.image, dtype=precision),
-        discriminator=PatchDiscriminator(**config.discriminator, dtype=precision),
+        image=image_generator(config, precision),
+        discriminator=discriminator(config, precision, per_frame=True),
         predictor=Predictor(config.predictor.features, depth or None, dtype=precision),
         weights=_weights(config, recyclegan.Weights),
         adversarial=config.adversarial,
@@ -138,7 +139,7 @@ def _blind_temporal(config: Config) -> BlindTemporal:
     choice(config.stabiliser, "norm", NORMS)
     options = {name: value for name, value in config.stabiliser.items() if name != "run"}
     return BlindTemporal(
-        image=ResnetGenerator(**config.image, dtype=precision),
+        image=image_generator(config, precision),
         stabiliser=TransformNet(**options, dtype=precision),
         content=extractor(config, precision),
         flow=flows.estimator(config, precision),
@@ -184,8 +185,6 @@ def method(config: Config) -> Method:
             f"config.data.size: {size[0]}x{size[1]} must be multiples of 4 and at least 16, "
             f"for example --config.data.size={near}"
         )
-    for field in CHOICES.keys() & config.image.keys():  # Runs of older versions have none.
-        choice(config.image, field, CHOICES[field])
     return choice(config, "method", METHODS)(config)
 
 

@@ -20,8 +20,10 @@ MAY_DIFFER = frozenset({
 how often, and where things lie."""
 
 AS_BEFORE = {
-    "image.upsample": "transpose", "image.up_init": "normal", "warm_up.steps": 0,
-    "warm_up.batch": 6, "warm_up.learning_rate": 2e-3,
+    "image.kind": "resnet", "image.upsample": "transpose", "image.up_init": "normal",
+    "discriminator.norm": "instance", "discriminator.motion": False, "balance": False,
+    "weights.gradient_penalty": 0.0, "optimizer.discriminator_rate": 0.0,
+    "warm_up.steps": 0, "warm_up.batch": 6, "warm_up.learning_rate": 2e-3,
 }  # fmt: skip
 """Fields that older configs lack, and the values by which a run is what it was without them."""
 

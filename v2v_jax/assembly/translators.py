@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from v2v_jax.assembly import pretrained
 from v2v_jax.assembly.choice import Config
-from v2v_jax.nets.generator import ResnetGenerator
+from v2v_jax.assembly.players import image_generator
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.types import Params
 
@@ -63,7 +63,7 @@ def abstract_params(config: Config) -> Params:
     if not _needed(config):
         return {}
     frame = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    return pretrained.abstract(ResnetGenerator(**config.image), frame)
+    return pretrained.abstract(image_generator(config), frame)
 
 
 def _needed(config: Config) -> bool:

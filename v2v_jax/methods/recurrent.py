@@ -11,6 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses, recurrence
+from v2v_jax.methods.judging import (
+    adversarial_terms,
+    init_judge,
+    judges_motion,
+    nothing_seen,
+    remember,
+)
 from v2v_jax.methods.window import (
     Networks,
     Window,
@@ -33,6 +40,8 @@ class Weights:
     cycle: float = 10.0
     content: float = 1.0
     temporal: float = 10.0
+    gradient_penalty: float = 0.0
+    """On the discriminators, see ``losses.gradient_penalty``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +58,8 @@ class Recurrent:
     Attributes:
         image: the image generator I, [N, H, W, 3] -> [N, H, W, 3].
         fusion: the fusion block F, (raw, warped) -> mask.
-        discriminator: D, [N, H, W, 3] -> logits.
+        discriminator: D, [N, H, W, 3] -> logits; where its ``motion`` is set it is given
+            ``ops.motion.motion_map`` of the same frames too, and ``history`` must be at least 1.
         content: feature extractor of eq. 6, instance norm included.
         flow: in-graph estimator; None where the clips bring their flow.
         weights: eq. 8.
@@ -62,6 +72,9 @@ class Recurrent:
         history: frames rolled in without gradient before the trained ones.
         gate: multiply the fusion mask by eq. 7's occlusion mask, so that pixels whose flow the
             source itself contradicts are always synthesised.
+        balance: let D's real patches count as if every kind of motion (``ops.motion``) were as
+            frequent there as in the frames that are translated, so that a domain with less sky
+            does not ask for less sky.  The frequencies are the method's memory.
         gate_squared: in Lai et al.'s squared form; False: as eq. 7 prints it (Table 6's rule).
     """
 
@@ -80,6 +93,7 @@ class Recurrent:
     history: int = 0
     gate: bool = False
     gate_squared: bool = True
+    balance: bool = False
 
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
@@ -90,6 +104,11 @@ class Recurrent:
             raise ValueError(
                 f"cycle_memory: {self.cycle_memory!r} is neither 'source' nor 'reconstruction'"
             )
+        if judges_motion(self.discriminator) and not self.history:
+            raise ValueError(
+                "history: 0, but a discriminator that judges motion needs a frame before the first "
+                "it judges: give --config.history=1 or more, or --config.discriminator.motion=false"
+            )
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of both players."""
@@ -99,7 +118,7 @@ class Recurrent:
             keys = jax.random.split(rng, 3)
             image = self.image.init(keys[0], frame)["params"]
             fusion = self.fusion.init(keys[1], frame, frame).get("params", {})
-            judge = self.discriminator.init(keys[2], frame)["params"]
+            judge = init_judge(self.discriminator, keys[2], frame)
             return {"image": image, "fusion": fusion}, judge
 
         made = [direction(key) for key in jax.random.split(rng, 2)]
@@ -110,8 +129,8 @@ class Recurrent:
         }
 
     def init_memory(self, batch: Batch) -> Any:
-        """The paper's method keeps none."""
-        return {}
+        """The paper's method keeps none; ``balance``: how frequent every kind of motion is."""
+        return {name: nothing_seen() for name in self.directions} if self.balance else {}
 
     def losses(
         self, params: dict[str, Params], frozen: Params, memory: Any, batch: Batch, rng: Array
@@ -120,6 +139,8 @@ class Recurrent:
         clips = {"to_target": batch["source"], "to_source": batch["target"]}
         frames = {name: decode(clip["frames"]) for name, clip in clips.items()}
         flows = clip_flows(self.flow, frozen, clips, frames)
+        if self.balance:
+            memory = {name: remember(memory[name], flows[name]) for name in self.directions}
         total = {player: jnp.zeros((), frames["to_target"].dtype) for player in self.players}
         terms: dict[str, Array] = {}
         pictures: dict[str, Array] = {}
@@ -127,12 +148,21 @@ class Recurrent:
             generators = params["generator"][name], params["generator"][other]
             judge = params["discriminator"][name]
             mine, judging, shown = self._direction(
-                generators, judge, frozen, frames[name], flows[name], frames[other]
+                generators,
+                judge,
+                frozen,
+                frames[name],
+                flows[name],
+                frames[other],
+                flows[other],
+                (memory[name], memory[other]) if self.balance else None,
             )
             weights = dataclasses.asdict(self.weights)
             weights |= {"cycle_2d": self.weights.cycle, "cycle_3d": self.weights.cycle}
             total["generator"] += sum(weights[term] * value for term, value in mine.items())
             total["discriminator"] += judging.get("discriminator", 0.0)
+            if self.weights.gradient_penalty:
+                total["discriminator"] += weights["gradient_penalty"] * judging["gradient_penalty"]
             terms |= {f"{name}/{term}": value for term, value in (mine | judging).items()}
             terms[f"{name}/mask"] = jnp.mean(shown["mask"][1:])
             pictures |= {f"{name}/{key}": value for key, value in shown.items()}
@@ -188,6 +218,8 @@ class Recurrent:
         frames: Array,
         flow: Array,
         real: Array,
+        real_flow: Array,
+        seen: tuple[Array, Array] | None,
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """One direction's terms: the generator's, the discriminator's, and pictures."""
         forth, back = (self._networks(generator) for generator in generators)
@@ -204,10 +236,17 @@ class Recurrent:
         mine: dict[str, Array] = {}
         judging: dict[str, Array] = {}
         if self.weights.adversarial:
-            fake = self._judge(judge, window.judged)
-            truth = self._judge(judge, real[:, self.history :])
-            mine["adversarial"] = losses.generator_loss(fake, self.adversarial)
-            judging["discriminator"] = losses.discriminator_loss(truth, fake, self.adversarial)
+            mine, judging = adversarial_terms(
+                self.discriminator,
+                judge,
+                window,
+                real[:, self.history :],
+                # A flow ends at every frame but the first.
+                real_flow[:, max(self.history - 1, 0) :],
+                form=self.adversarial,
+                penalty=bool(self.weights.gradient_penalty),
+                seen=seen,
+            )
         if self.weights.cycle:
             mine |= self._cycle(back, window)
         if self.weights.content:
@@ -222,9 +261,6 @@ class Recurrent:
         shown = {"source": window.frames, "raw": y.raw, "warped": y.warped, "mask": y.mask}
         shown |= {"output": y.output, "flow": y.flow}
         return mine, judging, {name: value[0] for name, value in shown.items()}
-
-    def _judge(self, judge: Params, images: Array) -> Array:
-        return apply(self.discriminator, judge, fold(images))
 
     def _cycle(self, back: Networks, window: Window) -> dict[str, Array]:
         alone, steady = reconstruct(

@@ -47,6 +47,12 @@ class Window(NamedTuple):
         frames = jnp.concatenate([self.frames, self.frames[:, 1:]], axis=1)
         return frames[:, : self.judged.shape[1]]
 
+    @property
+    def motion(self) -> Array:
+        """The flow of ``originals``."""
+        flow = jnp.concatenate([self.flow, self.flow[:, 1:]], axis=1)
+        return flow[:, : self.judged.shape[1]]
+
 
 def translate_window(
     forth: Networks,

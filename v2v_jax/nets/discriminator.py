@@ -5,35 +5,60 @@ from __future__ import annotations
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from v2v_jax.nets.blocks import Conv, instance_norm
 from v2v_jax.types import Array
 
+NORMS = ("instance", "none")
+
 
 class PatchDiscriminator(nn.Module):
     """Judges overlapping patches: 70x70 pixels, 2,763,841 parameters at 64 features, 3 layers.
 
-    Call with float [N, H, W, 3] in [-1, 1]; returns logits, float32 or wider, one per patch:
-    [N, h, w, 1], [N, 30, 62, 1] for 256x512.
+    Call with float [N, H, W, 3] in [-1, 1], and where ``motion`` is set with what moved in those
+    frames, ``ops.motion.motion_map``, float [N, h, w, C] of any size; returns logits, float32 or
+    wider, one per patch: [N, h, w, 1], [N, 30, 62, 1] for 256x512.
 
     Attributes:
         features: channels of the first layer.
         layers: stride-2 layers; 3 sees 70x70 pixels, 2 sees 34x34, 1 sees 16x16.
+        norm: "instance", which hides how bright and how coloured a patch is; "none", which shows it
+            and wants a gradient penalty.
+        motion: judge frames together with their motion: what stands still at the horizon is to
+            look like what does so in the other domain, and what rushes by like what rushes by.
+
+    Raises:
+        ValueError: motion missing where it is wanted, or given where it is not.
     """
 
     features: int = 64
     layers: int = 3
+    norm: str = "instance"
+    motion: bool = False
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, motion: Array | None = None) -> Array:
+        if self.motion != (motion is not None):
+            raise ValueError(
+                f"PatchDiscriminator: motion={self.motion}, but motion was "
+                f"{'not ' if motion is None else ''}given"
+            )
+        if motion is not None:
+            motion = jax.image.resize(motion, (*x.shape[:3], motion.shape[-1]), "nearest")
+            x = jnp.concatenate([x, motion.astype(x.dtype)], axis=-1)
+        normalised = self.norm == "instance"
         conv = {"kernel": 4, "padding": 1, "dtype": self.dtype}
+        # No norm mends the scale of too small a kernel.
+        conv |= {} if normalised else {"kernel_init": nn.initializers.he_normal()}
+        inner = conv | {"use_bias": not normalised}
         y = Conv(self.features, stride=2, use_bias=True, name="conv_0", **conv)(x)
         y = nn.leaky_relu(y, 0.2)
         for i in range(1, self.layers + 1):
             stride = 2 if i < self.layers else 1
-            y = Conv(self.features * min(2**i, 8), stride=stride, name=f"conv_{i}", **conv)(y)
-            y = nn.leaky_relu(instance_norm(y), 0.2)
+            y = Conv(self.features * min(2**i, 8), stride=stride, name=f"conv_{i}", **inner)(y)
+            y = nn.leaky_relu(instance_norm(y) if normalised else y, 0.2)
         y = Conv(1, use_bias=True, name="head", **conv)(y)
         return y.astype(jnp.promote_types(y.dtype, jnp.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from v2v_jax.nets.blocks import Conv, UpConv, even_init, instance_norm, normal_init
@@ -59,19 +60,8 @@ class ResnetGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        if x.shape[1] % 4 or x.shape[2] % 4:
-            raise ValueError(
-                f"ResnetGenerator: height and width must be divisible by 4, got {x.shape[1:3]}; "
-                "pad the frames (Translator does) or choose another data.size"
-            )
+        y = _coded(x, self.features, self.blocks, self.dtype)
         width, dtype = self.features, self.dtype
-        y = Conv(width, 7, reflect=True, dtype=dtype, name="stem")(x)
-        y = nn.relu(instance_norm(y))
-        for i in range(2):
-            y = Conv(width * 2 ** (i + 1), 3, stride=2, dtype=dtype, name=f"down_{i}")(y)
-            y = nn.relu(instance_norm(y))
-        for i in range(self.blocks):
-            y = ResidualBlock(width * 4, dtype=dtype, name=f"block_{i}")(y)
         name, init = CHOICES["upsample"][self.upsample], CHOICES["up_init"][self.up_init]
         up = {"smooth": self.upsample == "resize", "kernel_init": init, "dtype": dtype}
         for i in range(2):
@@ -79,3 +69,60 @@ class ResnetGenerator(nn.Module):
             y = nn.relu(instance_norm(y))
         y = Conv(3, 7, reflect=True, use_bias=True, dtype=dtype, name="head")(y)
         return jnp.tanh(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
+
+
+class LocalAffine(nn.Module):
+    """Translation by a local change of colour: x (1 + s) + b, where s and b are smooth maps.
+
+    The residual network's coder decides at a quarter of the resolution how much to scale and shift
+    every colour; bilinear enlargement brings that to the frame's own, as in bilateral learning.
+    Edges, markings and textures are the source's, at its sharpness: what the network cannot draw
+    it cannot hallucinate, and no grid either.  The last layer begins at zero, so that training
+    starts from the identity.
+
+    Call with float [N, H, W, 3] in [-1, 1], H and W divisible by 4 and at least 16; returns the
+    same shape, float32 or wider.  Values may leave [-1, 1], where a frame has no grey level: a
+    bound would stop the gradient that brings them back.
+
+    Attributes:
+        features: channels of the first layer.
+        blocks: residual blocks.
+
+    Raises:
+        ValueError: on sizes not divisible by 4.
+    """
+
+    features: int = 64
+    blocks: int = 6
+    dtype: Any = None
+
+    def __call__(self, x: Array) -> Array:
+        scale, shift = self.maps(x)
+        return x * (1 + scale) + shift
+
+    @nn.compact
+    def maps(self, x: Array) -> tuple[Array, Array]:
+        """The two maps, s and b: float [N, H, W, 3] each."""
+        y = _coded(x, self.features, self.blocks, self.dtype)
+        options = {"reflect": True, "use_bias": True, "kernel_init": nn.initializers.zeros}
+        y = Conv(6, 3, dtype=self.dtype, name="affine", **options)(y)
+        y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
+        scale, shift = jnp.split(jax.image.resize(y, (*x.shape[:3], 6), "linear"), 2, axis=-1)
+        return scale, shift
+
+
+def _coded(x: Array, width: int, blocks: int, dtype: Any) -> Array:
+    """Stem, two halvings and the residual blocks: [N, H / 4, W / 4, 4 width]."""
+    if x.shape[1] % 4 or x.shape[2] % 4:
+        raise ValueError(
+            f"ResnetGenerator: height and width must be divisible by 4, got {x.shape[1:3]}; "
+            "pad the frames (Translator does) or choose another data.size"
+        )
+    y = Conv(width, 7, reflect=True, dtype=dtype, name="stem")(x)
+    y = nn.relu(instance_norm(y))
+    for i in range(2):
+        y = Conv(width * 2 ** (i + 1), 3, stride=2, dtype=dtype, name=f"down_{i}")(y)
+        y = nn.relu(instance_norm(y))
+    for i in range(blocks):
+        y = ResidualBlock(width * 4, dtype=dtype, name=f"block_{i}")(y)
+    return y

@@ -15,6 +15,7 @@ def make_optimizers(
     b2: float = 0.999,
     constant: float = 1.0,
     steps: int = 0,
+    discriminator_rate: float = 0.0,
 ) -> dict[str, optax.GradientTransformation]:
     """Adam(0.5, 0.999) at a fixed 2e-4, torch's epsilon of 1e-8, by player.
 
@@ -24,6 +25,8 @@ def make_optimizers(
         constant: share of ``steps`` at the full rate, in [0, 1]; afterwards it falls linearly to
             0 at ``steps``.  1: fixed; CycleGAN's own is 0.5.
         steps: of the whole run; needed where the rate falls.
+        discriminator_rate: the discriminator's own learning rate, two time scales as in Heusel et
+            al. (NeurIPS 2017); 0 for the same.
 
     Raises:
         ValueError: a share outside [0, 1], or a falling rate without an end.
@@ -33,9 +36,13 @@ def make_optimizers(
     if constant < 1 and steps < 1:
         raise ValueError("optimizer.constant: a falling rate needs the number of steps")
     begin = round(constant * steps)
-    falling = optax.linear_schedule(learning_rate, 0.0, max(steps - begin, 1), begin)
-    rate = learning_rate if constant == 1 else falling
-    return {player: optax.adam(rate, b1=b1, b2=b2, eps=1e-8, eps_root=0.0) for player in players}
+
+    def adam(rate: float) -> optax.GradientTransformation:
+        falling = optax.linear_schedule(rate, 0.0, max(steps - begin, 1), begin)
+        return optax.adam(rate if constant == 1 else falling, b1=b1, b2=b2, eps=1e-8, eps_root=0.0)
+
+    own = {"discriminator": discriminator_rate or learning_rate}
+    return {player: adam(own.get(player, learning_rate)) for player in players}
 
 
 def make_falling(

@@ -1,0 +1,154 @@
+"""A discriminator that is shown motion, and real patches weighted by it."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from methods.tiny_recurrent import Content, Fusion, Image, draw_batch, draw_params
+from ml_collections import ConfigDict
+
+from configs import demo
+from v2v_jax import losses
+from v2v_jax.assembly.methods import method
+from v2v_jax.assembly.players import discriminator, image_generator
+from v2v_jax.methods.judging import nothing_seen, remember
+from v2v_jax.methods.recurrent import Recurrent, Weights
+from v2v_jax.nets.discriminator import PatchDiscriminator
+from v2v_jax.nets.generator import LocalAffine, ResnetGenerator
+from v2v_jax.ops.motion import KINDS
+
+WEIGHTS = Weights(gradient_penalty=2.0)
+SIZE = (16, 32)
+
+
+def judging(**options):
+    net = PatchDiscriminator(features=4, layers=1, norm="none", motion=True)
+    return Recurrent(
+        image=Image(), fusion=Fusion(), discriminator=net, content=Content(), weights=WEIGHTS,
+        adversarial="lsgan", **({"history": 1} | options),
+    )  # fmt: skip
+
+
+def terms(made, batch, memory=None):
+    params, frozen = draw_params(made, batch)
+    memory = made.init_memory(batch) if memory is None else memory
+    run = jax.jit(lambda p, m: made.losses(p, frozen, m, batch, jax.random.key(0)))
+    totals, aux = run(params, memory)
+    return totals, aux
+
+
+def test_the_gradient_penalty_of_a_linear_judge_is_its_weights_mean_square():
+    weights = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 6, 3)), jnp.float32)
+
+    def judge(x):
+        return jnp.sum(weights * x, axis=(1, 2, 3), keepdims=True)
+
+    made = losses.gradient_penalty(judge, jnp.ones((2, 4, 6, 3)))
+    np.testing.assert_allclose(made, jnp.mean(jnp.square(weights)), rtol=1e-6)
+
+
+def test_weights_of_real_logits_count_patches():
+    logits = jnp.asarray([[0.0, 1.0, 3.0]])
+    weighted = losses.discriminator_loss(logits, logits, "lsgan", jnp.asarray([[1.0, 5.0, 0.5]]))
+    np.testing.assert_allclose(weighted, 0.5 * ((1 + 0 + 0.5 * 4) / 3 + 10 / 3), rtol=1e-6)
+
+
+def test_the_penalty_is_the_discriminators_alone():
+    batch = draw_batch(frames=4, size=SIZE)
+    totals, aux = terms(judging(), batch)
+    judged = sum(aux.terms[f"{d}/discriminator"] for d in Recurrent.directions)
+    steep = sum(aux.terms[f"{d}/gradient_penalty"] for d in Recurrent.directions)
+    assert float(steep) > 0
+    np.testing.assert_allclose(totals["discriminator"], judged + 2 * steep, rtol=1e-5)
+
+
+def test_motion_changes_the_verdict():
+    """Of two batches that differ in the flow of the real frames alone."""
+    batch = draw_batch(frames=4, size=SIZE)
+    other = batch | {"target": batch["target"] | {"flow": 5 * batch["target"]["flow"]}}
+    _, before = terms(judging(), batch)
+    _, after = terms(judging(), other)
+    name = "to_target/discriminator"
+    assert abs(float(before.terms[name] - after.terms[name])) > 1e-4
+    np.testing.assert_allclose(
+        before.terms["to_target/adversarial"], after.terms["to_target/adversarial"], rtol=1e-5
+    )
+
+
+def test_balance_weighs_what_the_translated_domain_has_more_of():
+    """The target hardly ever stands still, the source always: still patches count the most."""
+    batch = draw_batch(frames=4, size=SIZE)
+    still = jnp.zeros_like(batch["source"]["flow"])
+    half = still.at[..., SIZE[1] // 2 :, 0].set(8.0)
+    batch = {
+        "source": batch["source"] | {"flow": still}, "target": batch["target"] | {"flow": half},
+    }  # fmt: skip
+    _, aux = terms(judging(balance=True), batch)
+    source, target = aux.memory["to_target"], aux.memory["to_source"]
+    np.testing.assert_allclose(source.sum(), 0.02, rtol=1e-4)
+    assert float(source[:8].sum()) == pytest.approx(0.02, rel=1e-4)
+    assert 0.4 < float(target[:8].sum()) / 0.02 < 0.6
+    _, plain = terms(judging(), batch)
+    name = "to_target/discriminator"
+    assert abs(float(aux.terms[name] - plain.terms[name])) > 1e-3
+
+
+def test_frequencies_are_running_means():
+    flow = jnp.zeros((1, 2, *SIZE, 2))
+    seen = nothing_seen()
+    for _ in range(400):
+        seen = remember(seen, flow)
+    np.testing.assert_allclose(seen.sum(), 1, rtol=1e-3)
+    assert seen.shape == (KINDS,)
+
+
+def test_a_judge_of_motion_needs_a_past():
+    with pytest.raises(ValueError, match=r"history=1.*discriminator\.motion=false"):
+        judging(history=0)
+
+
+def small(name=""):
+    config = demo.get_config(name)
+    config.image.features = config.fusion.features = config.discriminator.features = 4
+    return config
+
+
+def test_networks_by_name():
+    config = small()
+    config.image.kind = "local_affine"
+    assert image_generator(config) == LocalAffine(4, config.image.blocks)
+    config.image.kind = "resnet"
+    assert isinstance(image_generator(config), ResnetGenerator)
+    config.image.kind = "unet"
+    with pytest.raises(ValueError, match="local_affine"):
+        image_generator(config)
+    config.discriminator.norm = "batch"
+    with pytest.raises(ValueError, match="instance"):
+        discriminator(config)
+
+
+def test_a_per_frame_method_has_no_motion_to_judge():
+    config = small("cyclegan")
+    config.discriminator.motion = True
+    with pytest.raises(ValueError, match=r"'cyclegan'.*discriminator\.motion=false"):
+        method(config)
+
+
+def test_runs_of_older_versions_are_what_they_were():
+    config = ConfigDict(small().to_dict())
+    config.image.kind, config.discriminator.norm = "resnet", "instance"
+    config.discriminator.motion = config.balance = False
+    config.weights.gradient_penalty = 0.0
+    old = ConfigDict(config.to_dict())
+    del old.image["kind"], old.discriminator["norm"], old.discriminator["motion"]
+    del old.weights["gradient_penalty"], old["balance"]
+    assert method(old) == method(config)
+
+
+def test_modules_compare_by_their_fields():
+    """What the comparison above rests on."""
+    assert PatchDiscriminator(4) != PatchDiscriminator(4, motion=True)
+    assert isinstance(PatchDiscriminator(4), nn.Module)

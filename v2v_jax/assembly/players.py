@@ -1,0 +1,49 @@
+"""The networks that are trained: the image generator I and the discriminator D."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+
+from v2v_jax.assembly.choice import Config, choice
+from v2v_jax.nets.discriminator import NORMS, PatchDiscriminator
+from v2v_jax.nets.generator import CHOICES, LocalAffine, ResnetGenerator
+
+GENERATORS: dict[str, Any] = {"resnet": ResnetGenerator, "local_affine": LocalAffine}
+"""``image.kind`` -> the image generator."""
+
+
+def image_generator(config: Config, dtype: Any = None) -> nn.Module:
+    """The image generator I; runs of older versions name no kind."""
+    for field in CHOICES.keys() & config.image.keys():
+        choice(config.image, field, CHOICES[field])
+    net = choice(config.image, "kind", GENERATORS) if "kind" in config.image else ResnetGenerator
+    known = {field.name for field in dataclasses.fields(net)}
+    # What only the other kind has is left where it is.
+    every = {field.name for kind in GENERATORS.values() for field in dataclasses.fields(kind)}
+    options = {
+        name: value
+        for name, value in config.image.items()
+        if name != "kind" and (name in known or name not in every)
+    }
+    return net(**options, dtype=dtype)
+
+
+def discriminator(config: Config, dtype: Any = None, *, per_frame: bool = False) -> nn.Module:
+    """The discriminator D.
+
+    Args:
+        config: of the run.
+        dtype: of the convolutions.
+        per_frame: for a method that has no flow.
+    """
+    if "norm" in config.discriminator:  # Runs of older versions have none.
+        choice(config.discriminator, "norm", {norm: None for norm in NORMS})
+    if per_frame and config.discriminator.get("motion", False):
+        raise ValueError(
+            f"config.discriminator.motion: method {config.method!r} judges single frames, which "
+            "have no motion: give --config.discriminator.motion=false"
+        )
+    return PatchDiscriminator(**config.discriminator, dtype=dtype)
