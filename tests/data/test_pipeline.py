@@ -91,9 +91,10 @@ def test_streams_are_independent_and_the_first_is_the_plain_one():
         assert_equal(a, b)
     frames = [[batch["source"]["frames"] for batch in stream] for stream in (plain, other)]
     assert not any(np.array_equal(a, b) for a, b in zip(*frames, strict=True))
-    # Nor is it the other domain's.
-    crossed = take(20, first=dataclasses.replace(TARGET, domain=0))
-    assert not np.array_equal(crossed[0]["source"]["frames"], other[0]["source"]["frames"])
+    # Nor are they the other domain's.
+    twins = [take(20, second=SOURCE, stream=stream) for stream in (0, 1)]
+    pairs = zip(*twins, strict=True)
+    assert not any(np.array_equal(a["target"]["frames"], b["source"]["frames"]) for a, b in pairs)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
