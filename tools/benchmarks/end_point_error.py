@@ -11,14 +11,15 @@ RAFT takes part for which weights are given.
 from __future__ import annotations
 
 import argparse
+import functools
 import pathlib
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tools.benchmarks.timing import timed
 from v2v_jax.data.world.world import DOMAINS, SyntheticClip, World
 from v2v_jax.flow.dis import Dis
 from v2v_jax.flow.raft import RaftFlow
@@ -27,9 +28,9 @@ from v2v_jax.weights import from_torch, read_state_dict
 Estimate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measures every estimator on the same pairs."""
-    options = _options()
+    options = _options(argv)
     height, width = (int(side) for side in options.size.split("x"))
     pairs = f"{options.clips} clips of {options.frames} frames per domain"
     print(f"{pairs}, split {options.split}, {options.size}; end-point error in pixels")
@@ -41,7 +42,7 @@ def main() -> None:
         print(f"| {name} | {_row(estimate, clips)} |", flush=True)
 
 
-def _options() -> argparse.Namespace:
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--raft_small", type=pathlib.Path, help="file of its weights")
     parser.add_argument("--raft_large", type=pathlib.Path, help="file of its weights")
@@ -51,7 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=6, help="per clip")
     parser.add_argument("--scales", default="1,2,4", help="enlargements to try")
     parser.add_argument("--iterations", default="12", help="of RAFT, several with commas")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def _clips(
@@ -96,9 +97,8 @@ def _row(estimate: Estimate, clips: dict[str, list[SyntheticClip]]) -> str:
         errors, seen = [], []
         for clip in clips[domain]:
             for t in range(1, len(clip.frames)):
-                start = time.perf_counter()
-                flow = estimate(clip.frames[t], clip.frames[t - 1])
-                spent, pairs = spent + time.perf_counter() - start, pairs + 1
+                flow, took = timed(functools.partial(estimate, clip.frames[t], clip.frames[t - 1]))
+                spent, pairs = spent + took.wall, pairs + 1
                 errors.append(np.linalg.norm(flow - clip.backward[t - 1], axis=-1))
                 seen.append(errors[-1][~clip.occluded[t - 1]])
         seen_errors.append(np.concatenate(seen))

@@ -11,26 +11,26 @@ scan once: the FLOPs of the shifts are 1/21 of their work.  Weights are random.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import correlation_forms
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flownet2_port import FlowNet2, correlate, params_from_torch
 
+from tools.benchmarks import correlation
+from tools.benchmarks.timing import Seconds, clocked, fastest, interleaved, median, timed
+
 FORMS = {
     "tiles (used)": correlate,
-    "row products": correlation_forms.row_products,
-    "shifts, scan": correlation_forms.shifts_under_scan,
-    "all pairs": correlation_forms.all_pairs,
+    "row products": correlation.row_products,
+    "shifts, scan": correlation.shifts_under_scan,
+    "all pairs": correlation.all_pairs,
 }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs both comparisons."""
     parser = argparse.ArgumentParser(description="FlowNet2 and its correlation.")
     parser.add_argument("--height", type=int, default=256)
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     device = jax.devices()[0]
     print(f"jax {jax.__version__} on {device.device_kind}, {args.batch}x{args.height}x{args.width}")
     _correlations(args)
@@ -52,7 +52,7 @@ def _correlations(args: argparse.Namespace) -> None:
     for name, form in FORMS.items():
         run, facts = _compiled(form, a, b)
         error = float(jnp.linalg.norm(form(a, b) - truth) / jnp.linalg.norm(truth))
-        seconds = _interleaved({name: run}, args.rounds)[name]
+        seconds = interleaved({name: clocked(run)}, args.rounds, warm_up=1)[name]
         print(f"correlation, {name:13} {_milliseconds(seconds)}  {facts}  differs {error:.0e}")
 
 
@@ -78,10 +78,11 @@ def _forward(args: argparse.Namespace) -> None:
         flow, expected = np.asarray(run()), np.moveaxis(runs["torch"]().numpy(), 1, -1)
         error = np.linalg.norm(flow - expected) / np.linalg.norm(expected)
         print(f"FlowNet2, relative L2 between jax ({args.dtype}) and torch: {error:.1e}")
-    seconds = _interleaved(runs, args.rounds)
+    turns = {name: clocked(run) for name, run in runs.items()}
+    seconds = interleaved(turns, args.rounds, warm_up=1)
     print(f"FlowNet2 forward, jax    {_milliseconds(seconds['jax'])}  {facts}")
     if model is not None:
-        ratio = statistics.median(seconds["jax"]) / statistics.median(seconds["torch"])
+        ratio = median(seconds["jax"]) / median(seconds["torch"])
         print(
             f"FlowNet2 forward, torch  {_milliseconds(seconds['torch'])}  jax / torch {ratio:.2f}"
         )
@@ -92,7 +93,7 @@ def _torch_model() -> Any:
         import torch
     except ImportError:
         return None
-    from torch_flownet2 import flownet2
+    from tools.benchmarks.torch_flownet2 import flownet2
 
     torch.manual_seed(0)
     model = flownet2().requires_grad_(False)
@@ -105,29 +106,17 @@ def _torch_model() -> Any:
 
 def _compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[[], Any], str]:
     """A closure that runs to completion, and what the compiler says about it."""
-    start = time.perf_counter()
-    program: Any = jax.jit(function).lower(*inputs).compile()
-    took = time.perf_counter() - start
+    program: Any
+    program, took = timed(lambda: jax.jit(function).lower(*inputs).compile())
     cost, memory = program.cost_analysis(), program.memory_analysis()
     gigaflops = cost.get("flops", float("nan")) / 1e9
     megabytes = memory.temp_size_in_bytes / 1e6
-    facts = f"{gigaflops:7.2f} GFLOP  {megabytes:6.0f} MB temporary  compiled in {took:.1f} s"
+    facts = f"{gigaflops:7.2f} GFLOP  {megabytes:6.0f} MB temporary  compiled in {took.wall:.1f} s"
     return lambda: jax.block_until_ready(program(*inputs)), facts
 
 
-def _interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds per run; one round runs all of them once, and the first round only warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: taken[1:] for name, taken in seconds.items()}
-
-
-def _milliseconds(seconds: list[float]) -> str:
-    return f"{1e3 * statistics.median(seconds):8.1f} ms (fastest {1e3 * min(seconds):.1f})"
+def _milliseconds(seconds: list[Seconds]) -> str:
+    return f"{1e3 * median(seconds):8.1f} ms (fastest {1e3 * fastest(seconds):.1f})"
 
 
 if __name__ == "__main__":

@@ -11,30 +11,29 @@ Exits with 1 if a ratio is over its limit (forward 1.5, gradient 2) or the outpu
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tools.benchmarks.timing import clocked, fastest, interleaved, median
 from v2v_jax.nets.generator import ResnetGenerator
 from v2v_jax.weights import from_torch
 
 LIMITS = {"forward": 1.5, "gradient": 2.0}
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the comparison; returns the exit status."""
     parser = argparse.ArgumentParser(description="Generator against torch.")
     parser.add_argument("--height", type=int, default=256)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--features", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         import torch
     except ImportError:
@@ -46,26 +45,25 @@ def main() -> int:
     print(f"{args.height}x{args.width}, {args.features} features, float32, jax {jax.__version__}, ")
     print(f"torch {torch.__version__} on {torch.get_num_threads()} threads, {args.rounds} rounds")
     print(f"relative L2 between the outputs: {difference:.1e}")
-    seconds = _interleaved(runs, args.rounds)
+    turns = {name: clocked(run) for name, run in runs.items()}
+    seconds = interleaved(turns, args.rounds, warm_up=1)
     passed = difference < 1e-5
     for name, limit in LIMITS.items():
         ours, theirs = seconds[f"jax {name}"], seconds[f"torch {name}"]
-        median, fastest = (
-            statistics.median(ours) / statistics.median(theirs),
-            min(ours) / min(theirs),
-        )
+        ratio = median(ours) / median(theirs)
         print(
-            f"{name:9} jax {statistics.median(ours):.3f} s  torch {statistics.median(theirs):.3f} s"
-            f"  ratio {median:.2f}, of the fastest runs {fastest:.2f}  (limit {limit})"
+            f"{name:9} jax {median(ours):.3f} s  torch {median(theirs):.3f} s  ratio {ratio:.2f}, "
+            f"of the fastest runs {fastest(ours) / fastest(theirs):.2f}  (limit {limit})"
         )
-        passed &= median <= limit
+        passed &= ratio <= limit
     return 0 if passed else 1
 
 
 def _prepare(frame: np.ndarray, features: int) -> tuple[dict[str, Callable[[], None]], float]:
     """Four closures that each run to completion, and the outputs' relative difference."""
     import torch
-    from torch_reference import generator
+
+    from tools.benchmarks.torch_reference import generator
 
     theirs = generator(features)
     state = {name: tensor.detach().numpy() for name, tensor in theirs.state_dict().items()}
@@ -96,17 +94,6 @@ def _prepare(frame: np.ndarray, features: int) -> tuple[dict[str, Callable[[], N
         "jax gradient": lambda: jax.block_until_ready(gradient(params, ours_in)),
         "torch gradient": torch_gradient,
     }, float(error)
-
-
-def _interleaved(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds per run; one round runs all of them once, and the first round only warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: taken[1:] for name, taken in seconds.items()}
 
 
 if __name__ == "__main__":

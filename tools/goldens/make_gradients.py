@@ -14,7 +14,8 @@ import sys
 
 import numpy as np
 import torch
-from torch_reference import discriminator, generator
+
+from tools.benchmarks.torch_reference import discriminator, generator
 
 TESTS = pathlib.Path(__file__).parents[2] / "tests"
 sys.path.insert(0, str(TESTS))

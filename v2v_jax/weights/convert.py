@@ -66,7 +66,7 @@ def convert(kind: str, source: pathlib.Path, target: pathlib.Path) -> str:
     state = {key: np.ascontiguousarray(state[key]) for key in _kept(kind, state)}
     with source.open("rb") as file:
         source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    _write(target, state, metadata(kind, source.name, source_sha256, state))
+    write(target, state, metadata(kind, source.name, source_sha256, state))
     return f"{target}: {kind}, {len(state)} tensors, {numbers:,} parameters, from {source.name}"
 
 
@@ -85,7 +85,17 @@ def _kept(kind: str, state: StateDict) -> list[str]:
     return [key for key in state if slots[key].required]
 
 
-def _write(target: pathlib.Path, state: dict[str, np.ndarray], about: dict[str, str]) -> None:
+def write(target: pathlib.Path, state: dict[str, np.ndarray], about: dict[str, str]) -> None:
+    """Writes one safetensors file, whole or not at all.
+
+    Args:
+        target: one that is there already is replaced.
+        state: torch's names -> contiguous arrays, in torch's layouts.
+        about: the file's header, from `v2v_jax.weights.converted.metadata`.
+
+    Raises:
+        OSError: ``target`` cannot be written, one line; what was there before is whole.
+    """
     partial = Partial(target)
     mode = partial.path.stat().st_mode
     try:

@@ -1,4 +1,4 @@
-"""The data benchmarks run on tiny inputs, and their exit status follows the limits."""
+"""The input's benchmark runs on tiny records, and its exit status follows the limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tools.benchmarks import data as benchmark
 
-TINY = ["data", "--size", "32", "64", "--frames=12", "--batches=6", "--threads=1"]
+TINY = ["--size", "32", "64", "--frames=12", "--batches=6", "--threads=1"]
 
 
 @pytest.mark.parametrize("limit, status", [(0.0, 0), (1e6, 1)])
