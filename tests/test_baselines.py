@@ -187,7 +187,7 @@ def image_params(features=4, blocks=1):
     return jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes["params"])
 
 
-STEADY = {"stem_original": {"kernel": np.ones(3, np.float32)}, "head": {}}
+STEADY = {name: {"kernel": np.ones(3, np.float32)} for name in ("stem_original", "head")}
 """Layers of a stabiliser."""
 
 

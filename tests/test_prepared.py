@@ -73,8 +73,9 @@ def test_given_flow_is_that_of_the_download_and_the_rest_is_estimated(folders, t
 def test_flow_that_no_method_uses_is_not_read_from_prepared_records(folders, tmp_path):
     """Nor asked for: Cityscapes has none."""
     settings = config(folders, **{"flow.kind": "given", "data.temporal_flip": 0.0})
-    stream = batches(settings, tmp_path, ("source",))(0)
+    stream: Any = batches(settings, tmp_path, ("source",))(0)
     batch: Any = next(stream)
+    stream.close()
     assert {name: set(clip) for name, clip in batch.items()} == {
         "source": {"frames", "flow"},
         "target": {"frames"},
