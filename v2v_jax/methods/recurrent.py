@@ -11,24 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses, recurrence
-from v2v_jax.methods.judging import (
-    adversarial_terms,
-    init_judge,
-    judges_motion,
-    nothing_seen,
-    remember,
-)
-from v2v_jax.methods.window import (
-    Networks,
-    Window,
-    apply,
-    clip_flows,
-    decode,
-    reconstruct,
-    translate_window,
-)
+from v2v_jax.methods import base, judging
+from v2v_jax.methods.terms import cycle_terms, temporal_term
+from v2v_jax.methods.window import Networks, apply, clip_flows, decode, translate_window
 from v2v_jax.ops.warp import occlusion_mask
-from v2v_jax.recurrence import Trust, fold, unfold
+from v2v_jax.recurrence import Trust, fold
 from v2v_jax.types import Array, Aux, Batch, Carry, Params, Translation
 
 
@@ -98,13 +85,17 @@ class Recurrent:
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
     warm_up = "raw"
+    flow_of = ("source", "target")
+    translates_with = ("flow",)
+
+    translate = base.translate
 
     def __post_init__(self) -> None:
         if self.cycle_memory not in ("source", "reconstruction"):
             raise ValueError(
                 f"cycle_memory: {self.cycle_memory!r} is neither 'source' nor 'reconstruction'"
             )
-        if judges_motion(self.discriminator) and not self.history:
+        if judging.judges_motion(self.discriminator) and not self.history:
             raise ValueError(
                 "history: 0, but a discriminator that judges motion needs a frame before the first "
                 "it judges: give --config.history=1 or more, or --config.discriminator.motion=false"
@@ -118,7 +109,7 @@ class Recurrent:
             keys = jax.random.split(rng, 3)
             image = self.image.init(keys[0], frame)["params"]
             fusion = self.fusion.init(keys[1], frame, frame).get("params", {})
-            judge = init_judge(self.discriminator, keys[2], frame)
+            judge = judging.init_judge(self.discriminator, keys[2], frame)
             return {"image": image, "fusion": fusion}, judge
 
         made = [direction(key) for key in jax.random.split(rng, 2)]
@@ -130,7 +121,7 @@ class Recurrent:
 
     def init_memory(self, batch: Batch) -> Any:
         """The paper's method keeps none; ``balance``: how frequent every kind of motion is."""
-        return {name: nothing_seen() for name in self.directions} if self.balance else {}
+        return {name: judging.nothing_seen() for name in self.directions} if self.balance else {}
 
     def losses(
         self, params: dict[str, Params], frozen: Params, memory: Any, batch: Batch, rng: Array
@@ -140,14 +131,14 @@ class Recurrent:
         frames = {name: decode(clip["frames"]) for name, clip in clips.items()}
         flows = clip_flows(self.flow, frozen, clips, frames)
         if self.balance:
-            memory = {name: remember(memory[name], flows[name]) for name in self.directions}
+            memory = {name: judging.remember(memory[name], flows[name]) for name in self.directions}
         total = {player: jnp.zeros((), frames["to_target"].dtype) for player in self.players}
         terms: dict[str, Array] = {}
         pictures: dict[str, Array] = {}
         for name, other in (("to_target", "to_source"), ("to_source", "to_target")):
             generators = params["generator"][name], params["generator"][other]
             judge = params["discriminator"][name]
-            mine, judging, shown = self._direction(
+            mine, judged, shown = self._direction(
                 generators,
                 judge,
                 frozen,
@@ -160,10 +151,10 @@ class Recurrent:
             weights = dataclasses.asdict(self.weights)
             weights |= {"cycle_2d": self.weights.cycle, "cycle_3d": self.weights.cycle}
             total["generator"] += sum(weights[term] * value for term, value in mine.items())
-            total["discriminator"] += judging.get("discriminator", 0.0)
+            total["discriminator"] += judged.get("discriminator", 0.0)
             if self.weights.gradient_penalty:
-                total["discriminator"] += weights["gradient_penalty"] * judging["gradient_penalty"]
-            terms |= {f"{name}/{term}": value for term, value in (mine | judging).items()}
+                total["discriminator"] += weights["gradient_penalty"] * judged["gradient_penalty"]
+            terms |= {f"{name}/{term}": value for term, value in (mine | judged).items()}
             terms[f"{name}/mask"] = jnp.mean(shown["mask"][1:])
             pictures |= {f"{name}/{key}": value for key, value in shown.items()}
         return total, Aux(terms=terms, memory=memory, pictures=pictures)
@@ -186,18 +177,6 @@ class Recurrent:
         estimate = flow if flow is not None else lambda x, y: self.flow(frozen["flow"], x, y)
         image, fusion = self._networks(generator)
         return recurrence.translate_clip(image, fusion, estimate, carry, frames, self._trust)
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Carry,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Carry, Array]:
-        """Section 3.8; see ``methods.base.Method.translate``."""
-        carry, translation = self.rollout(generator, frozen, carry, frames, flow)
-        return carry, translation.output
 
     def _networks(self, generator: Params) -> Networks:
         return Networks(
@@ -234,9 +213,9 @@ class Recurrent:
             losses_on_raw=self.losses_on_raw,
         )
         mine: dict[str, Array] = {}
-        judging: dict[str, Array] = {}
+        judged: dict[str, Array] = {}
         if self.weights.adversarial:
-            mine, judging = adversarial_terms(
+            mine, judged = judging.adversarial_terms(
                 self.discriminator,
                 judge,
                 window,
@@ -248,7 +227,7 @@ class Recurrent:
                 seen=seen,
             )
         if self.weights.cycle:
-            mine |= self._cycle(back, window)
+            mine |= cycle_terms(back, window, self.cycle_memory, self.truncate)
         if self.weights.content:
             before, after = (
                 apply(self.content, frozen["content"], fold(images))
@@ -256,31 +235,8 @@ class Recurrent:
             )
             mine["content"] = losses.content(after, before)
         if self.weights.temporal:
-            mine["temporal"] = self._temporal(window)
+            mine["temporal"] = temporal_term(window, self.occlusion_alpha, self.occlusion_squared)
         y = window.made
         shown = {"source": window.frames, "raw": y.raw, "warped": y.warped, "mask": y.mask}
         shown |= {"output": y.output, "flow": y.flow}
-        return mine, judging, {name: value[0] for name, value in shown.items()}
-
-    def _cycle(self, back: Networks, window: Window) -> dict[str, Array]:
-        alone, steady = reconstruct(
-            back, window, remembers=self.cycle_memory, truncate=self.truncate
-        )
-        count, originals = window.frames.shape[1], window.originals
-        wanted = jnp.concatenate([originals[:, :1], originals[:, count:]], axis=1)
-        return {
-            "cycle_2d": losses.cycle(alone, wanted),
-            "cycle_3d": losses.cycle(steady, originals[:, 1:count]),
-        }
-
-    def _temporal(self, window: Window) -> Array:
-        # The first trained frame has no term: eq. 7 begins at t = 2.
-        frames, carried, visible = (
-            fold(x[:, 1:]) for x in (window.frames, window.carried, window.visible)
-        )
-        mask = occlusion_mask(
-            frames, carried, visible, alpha=self.occlusion_alpha, squared=self.occlusion_squared
-        )
-        y = window.made
-        mask = unfold(mask, y.output.shape[0])
-        return losses.temporal(y.output[:, 1:], y.warped[:, 1:], mask)
+        return mine, judged, {name: value[0] for name, value in shown.items()}
