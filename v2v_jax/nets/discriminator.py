@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from v2v_jax.nets.blocks import Conv, instance_norm
+from v2v_jax.nets.blocks import Conv, instance_norm, normal_init
 from v2v_jax.types import Array
 
 NORMS = ("instance", "none")
@@ -50,15 +51,15 @@ class PatchDiscriminator(nn.Module):
             motion = jax.image.resize(motion, (*x.shape[:3], motion.shape[-1]), "nearest")
             x = jnp.concatenate([x, motion.astype(x.dtype)], axis=-1)
         normalised = self.norm == "instance"
-        conv = {"kernel": 4, "padding": 1, "dtype": self.dtype}
         # No norm mends the scale of too small a kernel.
-        conv |= {} if normalised else {"kernel_init": nn.initializers.he_normal()}
-        inner = conv | {"use_bias": not normalised}
-        y = Conv(self.features, stride=2, use_bias=True, name="conv_0", **conv)(x)
+        init = normal_init if normalised else nn.initializers.he_normal()
+        conv = functools.partial(Conv, kernel=4, padding=1, kernel_init=init, dtype=self.dtype)
+        y = conv(self.features, stride=2, use_bias=True, name="conv_0")(x)
         y = nn.leaky_relu(y, 0.2)
         for i in range(1, self.layers + 1):
             stride = 2 if i < self.layers else 1
-            y = Conv(self.features * min(2**i, 8), stride=stride, name=f"conv_{i}", **inner)(y)
+            width = self.features * min(2**i, 8)
+            y = conv(width, stride=stride, use_bias=not normalised, name=f"conv_{i}")(y)
             y = nn.leaky_relu(instance_norm(y) if normalised else y, 0.2)
-        y = Conv(1, use_bias=True, name="head", **conv)(y)
+        y = conv(1, use_bias=True, name="head")(y)
         return y.astype(jnp.promote_types(y.dtype, jnp.float32))
