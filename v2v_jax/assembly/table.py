@@ -16,18 +16,22 @@ from v2v_jax.assembly import table_scores
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.modes import training
 from v2v_jax.assembly.scoring import evaluation_clips, judges
-from v2v_jax.assembly.table_scores import SOURCE, TARGET
+from v2v_jax.assembly.table_scores import PERFECT, SOURCE, TARGET
 from v2v_jax.evaluation import metrics, scoring
-from v2v_jax.evaluation.protocol import EvaluationClip
+from v2v_jax.evaluation.protocol import EvaluationClip, Rollout, find_regions
 from v2v_jax.evaluation.reporting import bars, tables
 from v2v_jax.evaluation.reporting.whole_files import write_whole
 from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.evaluation.session import reachable_distances
 from v2v_jax.training import loop
 
-ORACLES = {SOURCE: "Source, untranslated", TARGET: "Oracle: target frames"}
+ORACLES = {
+    SOURCE: "Source, untranslated",
+    TARGET: "Oracle: target frames",
+    PERFECT: "Perfect translation",
+}
 """Rows that nobody trains; the tables they stand in."""
-ORACLE_TABLES = {SOURCE: (1, 2), TARGET: (1,)}
+ORACLE_TABLES = {SOURCE: (1, 2), TARGET: (1,), PERFECT: (1, 2, 3, 6)}
 
 
 def make_tables(config: Config, workdir: Path) -> None:
@@ -60,8 +64,9 @@ def make_tables(config: Config, workdir: Path) -> None:
             table_scores.write(config, workdir, name, seed, score)
             jax.clear_caches()  # Every row has its own programs; nobody needs them again.
             write_tables(config, workdir)
-        if not table_scores.path_of(workdir, TARGET, seed).exists():
-            table_scores.write(config, workdir, TARGET, seed, judge.oracle())
+        for name, oracle in ((TARGET, judge.oracle), (PERFECT, judge.perfect)):
+            if not table_scores.path_of(workdir, name, seed).exists():
+                table_scores.write(config, workdir, name, seed, oracle())
     print(write_tables(config, workdir))
 
 
@@ -122,8 +127,24 @@ class _Judge:
             )
             for clip in self._clips
         ]
-        counts = {v: scoring.pooled_counts(found, v) for v in ("output", "source")}
-        return table_scores.as_score(dict(scoring.summarise(found)), counts)
+        return _as_score(found)
+
+    def perfect(self) -> dict[str, Any]:
+        """What the truth scores, where it can be drawn: no translation can do better."""
+        found = [
+            scoring.score_clip(
+                clip,
+                Rollout(
+                    clip["truth"], clip["truth"], np.zeros(clip["truth"].shape[:3], np.float32)
+                ),
+                find_regions(clip),
+                self._judges,
+                reachable_distances(self._clips),
+            )
+            for clip in self._clips
+            if "truth" in clip
+        ]
+        return _as_score(found) if found else table_scores.as_score({}, {})
 
     def oracle(self) -> dict[str, Any]:
         """What the segmenter reads in held-out frames of the target domain."""
@@ -140,6 +161,11 @@ class _Judge:
             "pixel_accuracy/output": found.pixel_accuracy,
         }
         return table_scores.as_score(figures, {"output": np.asarray(counts)})
+
+
+def _as_score(found: list[scoring.ClipScores]) -> dict[str, Any]:
+    counts = {v: scoring.pooled_counts(found, v) for v in ("output", "source")}
+    return table_scores.as_score(dict(scoring.summarise(found)), counts)
 
 
 def _check(config: Config) -> None:

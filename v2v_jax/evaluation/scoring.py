@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from v2v_jax.evaluation import metrics
+from v2v_jax.evaluation.nearness import Nearness, nearness, nearness_figures
 from v2v_jax.evaluation.protocol import (
     DISTANCES,
     EvaluationClip,
@@ -53,6 +54,8 @@ class ClipScores(NamedTuple):
     """The output's warping error is under the source's own: a failure, not a success."""
     rollout: Rollout
     regions: Regions
+    nearness: Nearness | None = None
+    """Distances to the truth, where the clip has one; pooled over clips."""
 
 
 def evaluate_clip(
@@ -123,6 +126,12 @@ def score_clip(
     """Scores a translated clip; arguments as in ``evaluate_clip``."""
     frames = clip["frames"]
     videos = {"source": frames, "raw": translated.raw, "output": translated.output}
+    near = None
+    if "truth" in clip:
+        at = {f"at_{distance}/": frames_at(distance, len(frames)) for distance in distances}
+        near = nearness(videos, clip["truth"], clip.get("labels"), at)
+        # Read by the same judges: what it scores is the ceiling.
+        videos["truth"] = clip["truth"]
     errors = {
         name: metrics.warping_error(video, regions.flow, regions.valid)
         for name, video in videos.items()
@@ -148,7 +157,7 @@ def score_clip(
             values |= _prefixed(at, _structure(judges.features, videos, window))
         counts |= _prefixed(at, _readings(clip, videos, judges, window))
     smeared = errors["output"].mean < errors["source"].mean
-    return ClipScores(clip["name"], values, counts, smeared, translated, regions)
+    return ClipScores(clip["name"], values, counts, smeared, translated, regions, near)
 
 
 def summarise(scores: Sequence[ClipScores]) -> Iterator[tuple[str, float]]:
@@ -171,6 +180,9 @@ def summarise(scores: Sequence[ClipScores]) -> Iterator[tuple[str, float]]:
     errors = {name: mean[f"warping_error/{name}"] for name in ("source", "raw", "output")}
     yield "raw_over_output", _ratio(errors["raw"], errors["output"])
     yield "output_over_source", _ratio(errors["output"], errors["source"])
+    if "warping_error/truth" in mean:
+        yield "output_over_truth", _ratio(errors["output"], mean["warping_error/truth"])
+    yield from nearness_figures([clip.nearness for clip in scores if clip.nearness])
     yield "smeared_clips", float(sum(clip.smeared for clip in scores))
     yield "clips", float(len(scores))
 
@@ -207,7 +219,8 @@ def _structure(
         f"structure/{name}": float(
             metrics.structure_agreement(features(videos[name][window]), source).mean()
         )
-        for name in ("raw", "output")
+        for name in videos
+        if name != "source"
     }
 
 

@@ -15,13 +15,8 @@ import pytest
 
 from v2v_jax.evaluation.reporting.curves import _thinned, curve_svg, read_metrics
 from v2v_jax.evaluation.reporting.report import write_report
-from v2v_jax.evaluation.reporting.verdicts import (
-    Verdict,
-    distance_rows,
-    format_cell,
-    verdicts,
-    video_rows,
-)
+from v2v_jax.evaluation.reporting.rows import distance_rows, format_cell, video_rows
+from v2v_jax.evaluation.reporting.verdicts import Verdict, verdicts
 
 GIF = b"GIF89a" + bytes(20)
 FIGURES = {

@@ -1,4 +1,4 @@
-"""Figures against named thresholds, and figures as text.
+"""Figures against named thresholds.
 
 The thresholds are the project's own (issue "the paper's method runs end to end"): together they
 tell a steady translation from the first frame carried along, which no single one does.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-Row = dict[str, float | str]
+from v2v_jax.evaluation.reporting.rows import text_tables
 
 
 class Verdict(NamedTuple):
@@ -126,58 +126,6 @@ def _kept(values: Mapping[str, float], name: str, first: int, last: int) -> floa
     return end / start if start > 0 else math.nan
 
 
-def distance_rows(values: Mapping[str, float]) -> list[Row]:
-    """The per-distance figures as table rows, one per frame distance, in order."""
-    rows: dict[int, Row] = {}
-    for name, value in values.items():
-        if name.startswith("at_"):
-            distance, figure = name[3:].split("/", 1)
-            rows.setdefault(int(distance), {"frame distance": float(distance)})[figure] = value
-    return [rows[distance] for distance in sorted(rows)]
-
-
-def video_rows(values: Mapping[str, float]) -> list[Row]:
-    """The figures of the source, raw and output videos side by side, one row per video."""
-    rows = []
-    for video in ("source", "raw", "output"):
-        figures = {
-            name.rsplit("/", 1)[0]: value
-            for name, value in values.items()
-            if name.endswith(f"/{video}") and not name.startswith("at_")
-        }
-        rows.append({"video": video, **figures})
-    return rows
-
-
 def format_figures(values: Mapping[str, float]) -> str:
     """Everything for a terminal: tables, then one line per verdict, failures in capitals."""
-    others = [
-        f"{name} {value:.4g}"
-        for name, value in values.items()
-        if not name.startswith("at_") and not name.endswith(("/source", "/raw", "/output"))
-    ]
-    parts = [_table(video_rows(values)), "  ".join(others), _table(distance_rows(values))]
-    return "\n\n".join([*filter(None, parts), "\n".join(v.line() for v in verdicts(values))])
-
-
-def format_cell(value: float | str) -> str:
-    """A table cell: four significant digits, no exponent where it can be avoided."""
-    if isinstance(value, str):
-        return value
-    if math.isnan(value):
-        return "-"
-    if value and abs(value) < 1e-2:
-        return f"{value:.6f}" if abs(value) >= 1e-6 else f"{value:.1e}"
-    return f"{value:.4g}"
-
-
-def _table(rows: list[Row]) -> str:
-    if not rows:
-        return ""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [columns] + [[format_cell(row.get(name, math.nan)) for name in columns] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in cells
-    )
+    return "\n\n".join([*text_tables(values), "\n".join(v.line() for v in verdicts(values))])
