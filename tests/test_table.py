@@ -49,7 +49,7 @@ def quick(monkeypatch):
     """Judges of a few steps: how well they judge is tested elsewhere."""
     from v2v_jax.assembly import scoring
 
-    for name in ("train_segmenter", "train_domain_classifier"):
+    for name in ("train_segmenter", "train_domain_classifier", "train_likeness"):
         full = getattr(scoring, name)
         monkeypatch.setattr(
             scoring, name, lambda *a, _full=full, **options: _full(*a, **options | {"steps": 2})
@@ -87,6 +87,13 @@ def test_rows_are_trained_scored_and_tabled(folder):
     assert figures["warping_error/output"] == rows[0]["warping_error/source"]
     assert figures["miou/output"] == rows[0]["miou/source"]
     assert all(float(line["miou/output"]) >= 0 for line in rows)
+    gains = {line["row"]: line["truth/gain"] for line in rows}
+    assert float(gains["source"]) == 0 and float(gains["perfect"]) == 1 and not gains["target"]
+    assert float(gains["ours"]) < 1
+    assert "| truth/gain |" in text and "| Perfect translation |" in text
+    perfect = next(line for line in rows if line["row"] == "perfect")
+    assert perfect["miou/output"] == rows[0]["miou/truth"]
+    assert float(perfect["output_over_truth"]) == 1
     assert (folder / "tables.svg").read_text().startswith("<svg")
     # The segmenter that CyCADA was judged by is the table's own.
     run = load_player(folder / "cycada" / "0" / "checkpoints")[1]["config"]

@@ -17,9 +17,10 @@ from v2v_jax.data.records.dataset import RecordSource
 from v2v_jax.data.sources import Source, VideoSource
 from v2v_jax.data.transforms import Arrays
 from v2v_jax.data.world.world import World
-from v2v_jax.evaluation import scoring
+from v2v_jax.evaluation import content, scoring
 from v2v_jax.evaluation.judges.domain_classifier import train_domain_classifier
 from v2v_jax.evaluation.judges.features import structure_features
+from v2v_jax.evaluation.judges.likeness import train_likeness
 from v2v_jax.evaluation.judges.segmenter import train_segmenter
 from v2v_jax.evaluation.protocol import EvaluationClip
 from v2v_jax.evaluation.scoring import Judges
@@ -120,7 +121,10 @@ PROBE_FRAMES = 480
 
 
 def judges(config: Config, domains: tuple[str, str], workdir: Path) -> Judges:
-    """A domain classifier and, where labels exist, a segmenter of the domain translated to."""
+    """A domain classifier and, where labels exist, a segmenter of the domain translated to.
+
+    And where both domains have labels, who says whether patches of one content are alike.
+    """
     clips = [_probe_frames(config, domain, workdir) for domain in domains]
     theirs, ours = (clip["frames"] for clip in clips)
     domain = train_domain_classifier(theirs, ours, seed=config.seed)
@@ -132,7 +136,12 @@ def judges(config: Config, domains: tuple[str, str], workdir: Path) -> Judges:
         )
         logging.info("segmenter: mIoU %.3f on held-out frames", segmenter.miou)
         segment = segmenter.predict
-    return Judges(structure_features, segment, domain.share_target)
+    alike = detail = None
+    if all("labels" in clip for clip in clips):
+        pairs = [(clip["frames"], clip["labels"]) for clip in clips]
+        alike = train_likeness(*pairs, seed=config.seed).counts
+        detail = content.detail(*pairs[1])
+    return Judges(structure_features, segment, domain.share_target, alike, detail)
 
 
 def _probe_frames(config: Config, domain: str, workdir: Path) -> dict[str, np.ndarray]:

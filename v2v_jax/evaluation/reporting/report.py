@@ -19,7 +19,7 @@ import numpy as np
 from v2v_jax.evaluation.reporting.curves import curve_svg, read_metrics
 from v2v_jax.evaluation.reporting.rows import Row, format_cell
 from v2v_jax.evaluation.reporting.style import STYLE
-from v2v_jax.evaluation.reporting.verdicts import Verdict
+from v2v_jax.evaluation.reporting.verdicts import Verdict, meaning_checked, summary
 from v2v_jax.evaluation.reporting.whole_files import write_whole
 
 CURVE_GROUPS = {
@@ -96,8 +96,8 @@ def _header(title: str, scores: Sequence[Verdict], facts: Mapping[str, str | flo
     failed = sum(not score.passed for score in scores)
     badge = ""
     if scores:
-        text = f"{failed} of {len(scores)} checks failed" if failed else "all checks passed"
-        badge = f'<span class="badge {"bad" if failed else "good"}">{text}</span>'
+        good = not failed and meaning_checked(scores)
+        badge = f'<span class="badge {"good" if good else "bad"}">{summary(scores)}</span>'
     items = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(format_cell(value))}</dd></div>"
         for name, value in facts.items()

@@ -16,6 +16,7 @@ import numpy as np
 
 from v2v_jax.evaluation.reporting.flips import flip_rows, flipped
 from v2v_jax.evaluation.reporting.rows import format_cell
+from v2v_jax.evaluation.reporting.verdicts import STEADIER
 
 
 class Result(NamedTuple):
@@ -90,8 +91,9 @@ def markdown(
     ]
     if any(smears(results, row) for row in titles):
         parts.append(
-            f"{SMEARS} steadier than the source itself, or where there is a truth than that: smearing "
-            "(the past carried along), which counts as a failure and not as a low warping error."
+            f"{SMEARS} steadier than the source itself (than the truth, where there is one):"
+            " smearing (the past carried along), which counts as a failure and not as a low"
+            " warping error."
         )
     parts.append(_flips(results, titles))
     for row in matrices:
@@ -119,7 +121,7 @@ def smears(results: Sequence[Result], row: str) -> bool:
     """
     of_truth = mean_and_deviation(results, row, "output_over_truth")[0]
     of_source = mean_and_deviation(results, row, RATIO.figure)[0]
-    return (of_source if math.isnan(of_truth) else of_truth) < 1
+    return of_source < 1 if math.isnan(of_truth) else of_truth < STEADIER
 
 
 def judged(
