@@ -1,4 +1,4 @@
-"""Ways to fail, planted one at a time in the perfect translation of a clip of the built-in world."""
+"""Ways to fail, planted one at a time in the perfect translation of a built-in clip."""
 
 from __future__ import annotations
 
@@ -104,6 +104,12 @@ def grid(clip: Any, side: int = 1) -> Planted:
 
 def wide_grid(clip: Any) -> Planted:
     return grid(clip, 2)
+
+
+def dither(clip: Any) -> Planted:
+    """Dots of single pixels over everything."""
+    everywhere = clip | {"labels": np.full_like(clip["labels"], SKY)}
+    return grid(everywhere, 1)
 
 
 def inverted_markings(clip: Any) -> Planted:
