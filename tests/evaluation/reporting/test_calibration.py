@@ -47,7 +47,7 @@ FAULTS: dict[Callable[[Any], plants.Planted], tuple[str, str]] = {
 def drives(domain: str) -> tuple[np.ndarray, np.ndarray]:
     """Frames and labels of training, from all over the world."""
     world = World(domain)
-    found = [world.frames(index, 29 * k, 1) for index in range(40) for k in range(2)]
+    found = [world.frames(index, 29 * k, 1) for index in range(48) for k in range(2)]
     return tuple(
         np.concatenate([getattr(clip, name) for clip in found]) for name in ("frames", "labels")
     )  # type: ignore[return-value]
@@ -57,8 +57,8 @@ def drives(domain: str) -> tuple[np.ndarray, np.ndarray]:
 def judges() -> Judges:
     """As an evaluation trains them, on fewer frames and steps."""
     game, street = drives("game"), drives("street")
-    segmenter = train_segmenter(*street, net=SmallSegmenter(), steps=80)
-    alike = train_likeness(game, street, steps=120).counts
+    segmenter = train_segmenter(*street, net=SmallSegmenter(), steps=110)
+    alike = train_likeness(game, street, steps=200).counts
     return Judges(structure_features, segmenter.predict, None, alike, content.detail(*street))
 
 
