@@ -66,7 +66,7 @@ def make_tables(config: Config, workdir: Path) -> None:
             table_scores.write(config, workdir, name, seed, score)
             jax.clear_caches()  # Every row has its own programs; nobody needs them again.
             write_tables(config, workdir)
-        found = {TARGET: judge.oracle, PERFECT: judge.perfect, PAIRED: judge.paired}
+        found = {TARGET: judge.oracle, PERFECT: judge.ceiling, PAIRED: judge.paired}
         for name in table_scores.oracles(config):
             if not table_scores.path_of(workdir, name, seed).exists():
                 table_scores.write(config, workdir, name, seed, found[name]())
@@ -133,7 +133,7 @@ class _Judge:
         ]
         return _as_score(found)
 
-    def perfect(self) -> dict[str, Any]:
+    def ceiling(self) -> dict[str, Any]:
         """What the truth scores, where it can be drawn: no translation can do better."""
         return self._memoryless(lambda clip: clip.get("truth", clip["frames"]))
 
