@@ -85,4 +85,7 @@ def get_config():
     config.order = tuple(rows)
     config.claims = claims()
     config.matrices = ("cyclegan", "ours")
+    # The same image generator trained on pairs with the truth: what the network could do.
+    # --config.pairs.steps=0 leaves the row out.
+    config.pairs = ConfigDict({"steps": STEPS, "batch": 6, "learning_rate": 2e-3})
     return config

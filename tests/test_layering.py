@@ -41,6 +41,9 @@ ONLY_IN = {
     "flownet2_port": {"flow.flownet2", "flow.raft", "weights.convert"},
 }
 WITHOUT_JAX = ("data", "weights")
+# Who may draw the perfect translation; and what of assembly makes a training's data and methods.
+MAY_DRAW_THE_TRUTH = {"data.world.world", "assembly.scoring", "assembly.upper_bound"}
+TRAINS = ("assembly.data", "assembly.methods", "assembly.networks")
 LONGEST_FUNCTION, LONGEST_LOOP, LONGEST_CORE_FILE = 60, 170, 250
 LONGEST_FILE = 320
 NOT_CORE = ("data", "evaluation")
@@ -114,6 +117,51 @@ def test_habits(path):
             length = (node.end_lineno or 0) - node.body[0].lineno + 1
             limit = LONGEST_LOOP if path.name == "loop.py" else LONGEST_FUNCTION
             assert length <= limit, f"{node.name} has {length} lines"
+
+
+def _draws_the_truth(path: pathlib.Path) -> bool:
+    """Names ``World.perfect``, or asks for a world in another look."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    named = any(isinstance(node, ast.Attribute) and node.attr == "perfect" for node in nodes)
+    looks = [n for n in nodes if isinstance(n, ast.Call) and "look" in {k.arg for k in n.keywords}]
+    return named or bool(looks)
+
+
+def _modules_of(path: pathlib.Path) -> set[str]:
+    """What a file imports, with and without the last name of ``from a.b import c``."""
+    names = set(imports(path))
+    return names | {name.rpartition(".")[0] for name in names}
+
+
+def _reached(start: tuple[str, ...]) -> set[str]:
+    """Our modules that some layers or modules import, directly or not, they themselves too."""
+    files = {dotted(path): path for path in MODULES}
+    reached, open_ = set(), [name for name in files if any(within(name, s) for s in start)]
+    while open_:
+        module = open_.pop()
+        if module in reached:
+            continue
+        reached.add(module)
+        for name in imports(files[module]):
+            name = name.removeprefix("v2v_jax.")
+            # ``from v2v_jax.assembly import flows`` names the module, not what the folder gathers.
+            parent = name.rpartition(".")[0]
+            open_ += [other for other in (name, parent)[: 1 if name in files else 2] if other]
+            open_ = [other for other in open_ if other in files]
+    return reached
+
+
+def test_the_truth_is_for_scores_alone():
+    """Nothing that trains can name the perfect translation or what measures by it."""
+    drawn = {dotted(path) for path in MODULES if _draws_the_truth(path)}
+    assert "assembly.scoring" in drawn and drawn <= MAY_DRAW_THE_TRUTH
+    trained = _reached(("training", "methods", "losses", "recurrence", "nets", "data", *TRAINS))
+    assert {"data.pipeline", "methods.base", "assembly.choice", "training.loop"} <= trained
+    shown = {name for name in trained if within(name, "evaluation")}
+    assert not shown and not trained & (MAY_DRAW_THE_TRUTH - {"data.world.world"})
+    # What trains on the truth is a row of the tables, and nobody else's.
+    users = {dotted(p) for p in MODULES if "v2v_jax.assembly.upper_bound" in _modules_of(p)}
+    assert users == {"assembly.table"}
 
 
 def test_configs_are_plain():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 
 import pytest
@@ -14,8 +15,9 @@ from configs import demo
 from configs import tables as paper
 from configs import tables_128x256 as larger
 from v2v_jax import assembly
-from v2v_jax.assembly import table, table_scores
+from v2v_jax.assembly import data, table, table_scores, upper_bound
 from v2v_jax.assembly.resuming import changed_fields
+from v2v_jax.evaluation.truth import gain
 from v2v_jax.training.checkpoints import load_player
 
 SMALL = {
@@ -49,7 +51,7 @@ def quick(monkeypatch):
     """Judges of a few steps: how well they judge is tested elsewhere."""
     from v2v_jax.assembly import scoring
 
-    for name in ("train_segmenter", "train_domain_classifier"):
+    for name in ("train_segmenter", "train_domain_classifier", "train_likeness"):
         full = getattr(scoring, name)
         monkeypatch.setattr(
             scoring, name, lambda *a, _full=full, **options: _full(*a, **options | {"steps": 2})
@@ -81,16 +83,54 @@ def test_rows_are_trained_scored_and_tabled(folder):
     assert "| Segmenter" not in text
     rows = list(csv.DictReader((folder / "tables.csv").read_text().splitlines()))
     # The source's own figures, which both rows found alike, count once.
-    assert [line["row"] for line in rows] == ["cycada", "ours", "source", "target"]
+    assert [line["row"] for line in rows] == ["cycada", "ours", "source", "target", "perfect"]
     figures = next(line for line in rows if line["row"] == "source")
     assert float(figures["output_over_source"]) == 1 and not figures["at_1/miou/output"]
     assert figures["warping_error/output"] == rows[0]["warping_error/source"]
     assert figures["miou/output"] == rows[0]["miou/source"]
     assert all(float(line["miou/output"]) >= 0 for line in rows)
+    gains = {line["row"]: line["truth/gain"] for line in rows}
+    assert float(gains["source"]) == 0 and float(gains["perfect"]) == 1 and not gains["target"]
+    assert float(gains["ours"]) < 1
+    assert "| truth/gain |" in text and "| Perfect translation |" in text
+    perfect = next(line for line in rows if line["row"] == "perfect")
+    assert perfect["miou/output"] == rows[0]["miou/truth"]
+    assert float(perfect["output_over_truth"]) == 1
     assert (folder / "tables.svg").read_text().startswith("<svg")
     # The segmenter that CyCADA was judged by is the table's own.
     run = load_player(folder / "cycada" / "0" / "checkpoints")[1]["config"]
     assert run["segmenter"]["run"] == str(folder / "segmenter" / "0")
+
+
+def test_the_upper_bound_is_a_row_that_says_what_it_uses(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "t", ignore=shutil.ignore_patterns("checkpoints"))
+    config = small_table()
+    config.pairs = ConfigDict({"steps": 3, "batch": 2, "learning_rate": 2e-3})
+    table.make_tables(config, tmp_path / "t")
+    text = (tmp_path / "t" / "tables.md").read_text()
+    assert "| Trained on pairs (upper bound: it uses the truth) |" in text
+    score = json.loads(table_scores.path_of(tmp_path / "t", "paired", 0).read_text())
+    assert score["figures"]["truth/l1/output"] > 0 and score["figures"]["truth/gain"] < 1
+    assert score["config"]["pairs"]["steps"] == 3
+    # Another budget is another score; without one the row is gone.
+    config.pairs.steps = 4
+    with pytest.raises(ValueError, match=r"paired/0/.*pairs.steps 3 -> 4"):
+        table.make_tables(config, tmp_path / "t")
+    config.pairs.steps = 0
+    table.make_tables(config, tmp_path / "t")
+    assert "upper bound" not in (tmp_path / "t" / "tables.md").read_text()
+
+
+def test_training_on_pairs_nears_the_truth():
+    run = tiny(**{"image.features": 8, "data.clips": 1})
+    world = data.world(run, "game", "train")
+    frames, truth = (of.frames(0).frames for of in (world, world.perfect("street")))
+    options = {"batch": 4, "learning_rate": 3e-3}
+    gains = [
+        gain(upper_bound.trained_on_pairs(run, steps=steps, **options)(frames), truth, frames)
+        for steps in (1, 60)
+    ]
+    assert gains[0] < 0 < gains[1]
 
 
 def test_what_is_scored_is_not_trained_again_and_printed(folder, monkeypatch, capsys):

@@ -2,8 +2,8 @@
 
     python tools/readme_picture.py runs/demo docs/demo.png
 
-Rows: source, image generator alone, fusion mask (white keeps the carried pixel), output; columns:
-frames 1, 10, 30 and 60 of the first held-out clip.
+Rows: source, image generator alone, fusion mask (white keeps the carried pixel), output, the
+perfect translation; columns: frames 1, 10, 30 and 60 of the first held-out clip.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from v2v_jax import assembly
 from v2v_jax.assembly import networks
 from v2v_jax.assembly.resuming import changed_fields, warn_of_changes
 from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluation
+from v2v_jax.data.world import World
 from v2v_jax.flow.dis import Dis
 from v2v_jax.training.checkpoints import Checkpoints
 
@@ -263,6 +264,36 @@ def test_synthetic_clips_are_held_out_and_know_everything(tmp_path):
     assert known["flow"].shape == (7, 16, 32, 2) and known["labels"].shape == (8, 16, 32)
     trained_on = assembly.training(config, tmp_path)["batches"].args[0].read(0, 0, 8)
     assert not np.array_equal(clip["frames"], trained_on["frames"])
+
+
+@pytest.mark.parametrize("domain", ["source", "target"])
+def test_synthetic_clips_bring_their_perfect_translation(domain, tmp_path):
+    (clip,) = evaluation_clips(tiny(), domain, tmp_path)
+    mine, other = ("game", "street") if domain == "source" else ("street", "game")
+    world = World(mine, "test", height=16, width=32, clips=1, length=8)
+    assert np.array_equal(clip["frames"], world.frames(0).frames)
+    assert np.array_equal(clip.get("truth", ()), world.perfect(other).frames(0).frames)
+
+
+def test_no_training_sees_the_truth(tmp_path):
+    config = tiny(**{"data.labels": True, "data.clips": 1})
+    options = assembly.training(config, tmp_path)
+    batch: Any = next(options["batches"](0))
+    world = World("game", height=16, width=32, clips=1, length=8)
+    truth = world.perfect("street").frames(0).frames
+    for name in ("source", "target"):
+        assert batch[name].keys() <= {"frames", "flow", "labels"}
+        rows = np.asarray(batch[name]["frames"]).reshape(-1, *truth.shape[1:])
+        gaps = np.abs(rows[:, None].astype(int) - truth[None]).mean(axis=(2, 3, 4))
+        mirrored = np.abs(rows[:, None, :, ::-1].astype(int) - truth[None]).mean(axis=(2, 3, 4))
+        assert min(gaps.min(), mirrored.min()) > 5
+
+
+def test_evaluation_inside_training_follows_the_gain_and_no_detail(tmp_path):
+    evaluate, params = evaluation_of(tiny(evaluate_every=5), tmp_path)
+    figures = evaluate(state(ema=params), 5)
+    assert {"eval/truth/gain", "eval/truth/l1/output"} <= figures.keys()
+    assert not [name for name in figures if "class_" in name or "/truth/" in name[len("eval/") :]]
 
 
 def test_judges_of_a_domain_with_labels(tmp_path):

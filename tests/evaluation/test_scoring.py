@@ -9,7 +9,8 @@ import pytest
 from evaluation import fakes
 
 from v2v_jax.evaluation import metrics, scoring
-from v2v_jax.evaluation.reporting.verdicts import Verdict, distance_rows, format_figures, verdicts
+from v2v_jax.evaluation.reporting.rows import distance_rows
+from v2v_jax.evaluation.reporting.verdicts import Verdict, format_figures, verdicts
 from v2v_jax.methods.base import Method
 
 

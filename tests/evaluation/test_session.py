@@ -14,8 +14,14 @@ import pytest
 from evaluation import fakes
 from PIL import Image
 
+from v2v_jax.evaluation import scoring
 from v2v_jax.evaluation.scoring import Judges
-from v2v_jax.evaluation.session import evaluate_run, reachable_distances
+from v2v_jax.evaluation.session import (
+    evaluate_run,
+    film_strips,
+    reachable_distances,
+    truth_section,
+)
 
 NOTE = "content features come from a network with RANDOM weights"
 
@@ -86,6 +92,38 @@ def test_the_report_has_the_flip_matrix_where_a_segmenter_reads(tmp_path):
     assert "What each class of the source is read as" in page
     assert "<td>road</td>" in page and "<th>sidewalk</th>" in page.replace(' rowspan="2"', "")
     assert "fwIoU" in page and "fwiou/output" in (tmp_path / "evaluation.json").read_text()
+
+
+def test_the_report_shows_the_truth_where_there_is_one(tmp_path, run):
+    clip = fakes.clip()
+    clip["truth"] = np.clip(clip["frames"] * 0.5 + 60, 0, 255).astype(np.uint8)
+    figures = evaluate(tmp_path, [clip])
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>Distance to the truth</h2>" in page
+    for caption in ("source, output, and the perfect translation", "By class of the source"):
+        assert caption in page
+    assert "truth: the perfect translation" in page
+    written = json.loads((tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail)
+    assert written["truth/gain"] == figures["truth/gain"] < 1
+    assert "truth" not in (run[0] / "report.html").read_text()
+
+
+def test_a_strip_of_the_truth_closes_the_film():
+    clip = fakes.clip(length=12)
+    score = scoring.evaluate_clip(
+        fakes.HONEST, {}, {}, clip, flow_for_method=clip["flow"], distances=(1,)
+    )
+    assert list(film_strips(clip, score))[-1] == "output"
+    clip["truth"] = clip["frames"] // 2
+    last = list(film_strips(clip, score).items())[-1]
+    assert last[0].startswith("truth") and np.array_equal(last[1], clip["truth"][[1, 10, 11]])
+    section = truth_section({}, clip, score)
+    assert section is not None
+    (picture,) = section.pictures.values()
+    rows = np.split(picture, 3, axis=1)
+    assert np.array_equal(rows[0], clip["frames"][[1, 10, 11]])
+    assert np.array_equal(rows[1], score.rollout.output[[1, 10, 11]])
+    assert np.array_equal(rows[2], last[1])
 
 
 def test_failures_are_printed_loudly(tmp_path, capsys, caplog):

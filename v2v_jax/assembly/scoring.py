@@ -17,9 +17,10 @@ from v2v_jax.data.records.dataset import RecordSource
 from v2v_jax.data.sources import Source, VideoSource
 from v2v_jax.data.transforms import Arrays
 from v2v_jax.data.world.world import World
-from v2v_jax.evaluation import scoring
+from v2v_jax.evaluation import content, scoring
 from v2v_jax.evaluation.judges.domain_classifier import train_domain_classifier
 from v2v_jax.evaluation.judges.features import structure_features
+from v2v_jax.evaluation.judges.likeness import train_likeness
 from v2v_jax.evaluation.judges.segmenter import train_segmenter
 from v2v_jax.evaluation.protocol import EvaluationClip
 from v2v_jax.evaluation.scoring import Judges
@@ -53,7 +54,8 @@ def evaluation_clips(
     count = min(count, most or count)
     if config.data.kind == "synthetic":
         drives = world(config, config.data[domain], "test", count, length)
-        return [_synthetic_clip(drives, index) for index in range(count)]
+        other = config.data["target" if domain == "source" else "source"]
+        return [_synthetic_clip(drives, other, index) for index in range(count)]
     videos = _held_out(config, domain, workdir)
     longest = max(videos.lengths)
     if longest < length and not shorter:
@@ -78,7 +80,8 @@ def _clip(name: str, known: Arrays) -> EvaluationClip:
     return clip
 
 
-def _synthetic_clip(world: World, index: int) -> EvaluationClip:
+def _synthetic_clip(world: World, other: str, index: int) -> EvaluationClip:
+    """Clip ``index``, with its perfect translation into the domain ``other``."""
     clip = world.frames(index)
     return EvaluationClip(
         name=f"{world.domain} {world.split} {index}",
@@ -87,6 +90,7 @@ def _synthetic_clip(world: World, index: int) -> EvaluationClip:
         occluded=clip.occluded,
         shaded=clip.shaded,
         labels=clip.labels,
+        truth=world.perfect(other).frames(index).frames,
     )
 
 
@@ -117,7 +121,10 @@ PROBE_FRAMES = 480
 
 
 def judges(config: Config, domains: tuple[str, str], workdir: Path) -> Judges:
-    """A domain classifier and, where labels exist, a segmenter of the domain translated to."""
+    """A domain classifier and, where labels exist, a segmenter of the domain translated to.
+
+    And where both domains have labels, who says whether patches of one content are alike.
+    """
     clips = [_probe_frames(config, domain, workdir) for domain in domains]
     theirs, ours = (clip["frames"] for clip in clips)
     domain = train_domain_classifier(theirs, ours, seed=config.seed)
@@ -129,7 +136,12 @@ def judges(config: Config, domains: tuple[str, str], workdir: Path) -> Judges:
         )
         logging.info("segmenter: mIoU %.3f on held-out frames", segmenter.miou)
         segment = segmenter.predict
-    return Judges(structure_features, segment, domain.share_target)
+    alike = detail = None
+    if all("labels" in clip for clip in clips):
+        pairs = [(clip["frames"], clip["labels"]) for clip in clips]
+        alike = train_likeness(*pairs, seed=config.seed).counts
+        detail = content.detail(*pairs[1])
+    return Judges(structure_features, segment, domain.share_target, alike, detail)
 
 
 def _probe_frames(config: Config, domain: str, workdir: Path) -> dict[str, np.ndarray]:
@@ -179,6 +191,11 @@ def periodic_evaluation(
             judges=Judges(structure_features),
             distances=distances,
         )
-        return {f"eval/{name}": float(value) for name, value in figures}
+        return {f"eval/{name}": float(value) for name, value in figures if _is_curve(name)}
 
     return evaluate
+
+
+def _is_curve(name: str) -> bool:
+    """Distances to the truth by class and by frame are for the evaluation afterwards."""
+    return "/truth/" not in name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,24 @@ from v2v_jax.assembly import table_scores
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.modes import training
 from v2v_jax.assembly.scoring import evaluation_clips, judges
-from v2v_jax.assembly.table_scores import SOURCE, TARGET
+from v2v_jax.assembly.table_scores import PAIRED, PERFECT, SOURCE, TARGET
+from v2v_jax.assembly.upper_bound import trained_on_pairs
 from v2v_jax.evaluation import metrics, scoring
-from v2v_jax.evaluation.protocol import EvaluationClip
+from v2v_jax.evaluation.protocol import EvaluationClip, Rollout, find_regions
 from v2v_jax.evaluation.reporting import bars, tables
 from v2v_jax.evaluation.reporting.whole_files import write_whole
 from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.evaluation.session import reachable_distances
 from v2v_jax.training import loop
 
-ORACLES = {SOURCE: "Source, untranslated", TARGET: "Oracle: target frames"}
-"""Rows that nobody trains; the tables they stand in."""
-ORACLE_TABLES = {SOURCE: (1, 2), TARGET: (1,)}
+ORACLES = {
+    SOURCE: "Source, untranslated",
+    TARGET: "Oracle: target frames",
+    PAIRED: "Trained on pairs (upper bound: it uses the truth)",
+    PERFECT: "Perfect translation",
+}
+"""Rows that no method trains; the tables they stand in."""
+ORACLE_TABLES = {SOURCE: (1, 2), TARGET: (1,), PAIRED: (1, 2, 3, 6), PERFECT: (1, 2, 3, 6)}
 
 
 def make_tables(config: Config, workdir: Path) -> None:
@@ -60,8 +66,10 @@ def make_tables(config: Config, workdir: Path) -> None:
             table_scores.write(config, workdir, name, seed, score)
             jax.clear_caches()  # Every row has its own programs; nobody needs them again.
             write_tables(config, workdir)
-        if not table_scores.path_of(workdir, TARGET, seed).exists():
-            table_scores.write(config, workdir, TARGET, seed, judge.oracle())
+        found = {TARGET: judge.oracle, PERFECT: judge.ceiling, PAIRED: judge.paired}
+        for name in table_scores.oracles(config):
+            if not table_scores.path_of(workdir, name, seed).exists():
+                table_scores.write(config, workdir, name, seed, found[name]())
     print(write_tables(config, workdir))
 
 
@@ -97,6 +105,7 @@ class _Judge:
 
     def __init__(self, config: Config, seed: int, workdir: Path):
         self._run = run_config(config, table_scores.first_shown(config), seed, workdir)
+        self._pairs = config.get("pairs")
         self._workdir = workdir
 
     @functools.cached_property
@@ -122,8 +131,33 @@ class _Judge:
             )
             for clip in self._clips
         ]
-        counts = {v: scoring.pooled_counts(found, v) for v in ("output", "source")}
-        return table_scores.as_score(dict(scoring.summarise(found)), counts)
+        return _as_score(found)
+
+    def ceiling(self) -> dict[str, Any]:
+        """What the truth scores, where it can be drawn: no translation can do better."""
+        return self._memoryless(lambda clip: clip.get("truth", clip["frames"]))
+
+    def paired(self) -> dict[str, Any]:
+        """What the image generator scores that was trained on pairs with the truth."""
+        if "truth" not in self._clips[0]:
+            return table_scores.as_score({}, {})
+        translate = trained_on_pairs(self._run, **self._pairs)
+        return self._memoryless(lambda clip: translate(clip["frames"]))
+
+    def _memoryless(self, made: Callable[[EvaluationClip], np.ndarray]) -> dict[str, Any]:
+        """Scores videos whose frames know nothing of each other; none without a truth."""
+        videos = [(clip, made(clip)) for clip in self._clips if "truth" in clip]
+        found = [
+            scoring.score_clip(
+                clip,
+                Rollout(video, video, np.zeros(video.shape[:3], np.float32)),
+                find_regions(clip),
+                self._judges,
+                reachable_distances(self._clips),
+            )
+            for clip, video in videos
+        ]
+        return _as_score(found) if found else table_scores.as_score({}, {})
 
     def oracle(self) -> dict[str, Any]:
         """What the segmenter reads in held-out frames of the target domain."""
@@ -140,6 +174,11 @@ class _Judge:
             "pixel_accuracy/output": found.pixel_accuracy,
         }
         return table_scores.as_score(figures, {"output": np.asarray(counts)})
+
+
+def _as_score(found: list[scoring.ClipScores]) -> dict[str, Any]:
+    counts = {v: scoring.pooled_counts(found, v) for v in ("output", "source")}
+    return table_scores.as_score(dict(scoring.summarise(found)), counts)
 
 
 def _check(config: Config) -> None:

@@ -15,8 +15,9 @@ from v2v_jax.assembly.resuming import changed_fields
 from v2v_jax.evaluation.reporting.tables import Result
 from v2v_jax.evaluation.reporting.whole_files import write_whole
 
-SOURCE, TARGET = "source", "target"
-"""The oracles: rows that nobody trains."""
+SOURCE, TARGET, PERFECT, PAIRED = "source", "target", "perfect", "paired"
+"""The oracles: rows that no method trains.  ``PERFECT`` is the truth, where it can be drawn, and
+``PAIRED`` the image generator trained on it."""
 HARMLESS = frozenset({
     "log_every", "picture_every", "checkpoint_every", "evaluate_every", "keep", "nonfinite_limit",
     "data.cache", "data.threads", "data.workers",
@@ -28,13 +29,22 @@ WORLD = ("data", "evaluate")
 
 def asked(config: Config, name: str, seed: int) -> dict[str, Any]:
     """What a score is of: the row's configuration, free of where things lie."""
-    if name == TARGET:
+    if name in (TARGET, PERFECT, PAIRED):
         run = json.loads(config.rows[first_shown(config)].run.to_json_best_effort())
-        return {group: run[group] for group in WORLD}
+        of = {group: run[group] for group in WORLD}
+        if name != PAIRED:
+            return of
+        return of | {"image": run["image"], "pairs": json.loads(config.pairs.to_json())}
     row = config.rows[name]
     of = json.loads(row.run.to_json_best_effort()) | {"seed": seed}
     # A row is no longer the same where one that it builds on is not.
     return of | {"needs": {other: asked(config, other, seed) for _, other in row.needs}}
+
+
+def oracles(config: Config) -> tuple[str, ...]:
+    """Those that are scored by themselves; the source is in every row's score."""
+    paired = config.get("pairs") is not None and config.pairs.steps
+    return (TARGET, PERFECT, PAIRED) if paired else (TARGET, PERFECT)
 
 
 def first_shown(config: Config) -> str:
@@ -66,7 +76,7 @@ def read_all(config: Config, workdir: Path) -> Iterator[Result]:
         ValueError: a score made with another configuration.
     """
     sources: set[int] = set()
-    for name in (*config.order, TARGET):
+    for name in (*config.order, *oracles(config)):
         for path in sorted((workdir / name).glob("*/scores.json")):
             if not path.parent.name.isdigit():
                 continue  # Moved away.
@@ -75,15 +85,19 @@ def read_all(config: Config, workdir: Path) -> Iterator[Result]:
             if not score.get("figures"):
                 continue
             yield Result(name, seed, score["figures"], _array(score, "output"))
-            if name != TARGET and seed not in sources:
+            if name in config.order and seed not in sources:
                 sources.add(seed)
                 yield Result(SOURCE, seed, _of_source(score["figures"]), _array(score, SOURCE))
 
 
 def _of_source(figures: dict[str, float]) -> dict[str, float]:
     own = {n.replace("/source", "/output"): v for n, v in figures.items() if n.endswith("/source")}
-    kept = {n: v for n, v in own.items() if not n.startswith("at_")}
-    return kept | {"output_over_source": 1.0}
+    kept = {n: v for n, v in own.items() if not n.startswith(("at_", "class_"))}
+    kept |= {"output_over_source": 1.0}
+    if "truth/gain" not in figures:
+        return kept
+    ratio = figures["warping_error/source"] / figures["warping_error/truth"]
+    return kept | {"truth/gain": 0.0, "output_over_truth": ratio}
 
 
 def _array(score: dict[str, Any], video: str) -> np.ndarray | None:

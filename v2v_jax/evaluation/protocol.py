@@ -54,6 +54,9 @@ class EvaluationClip(TypedDict):
     warping error leaves these out, the mask's figures do not."""
     labels: NotRequired[np.ndarray]
     """integer [T, H, W], Cityscapes train ids."""
+    truth: NotRequired[np.ndarray]
+    """uint8 [T, H, W, 3], the perfect translation, where it can be drawn.  For scores alone: no
+    training may see it."""
 
 
 class Regions(NamedTuple):

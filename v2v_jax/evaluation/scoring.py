@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from v2v_jax.evaluation import metrics
+from v2v_jax.evaluation.content import Alike, Sums, content_figures, content_sums, sharpness
+from v2v_jax.evaluation.nearness import Nearness, nearness, nearness_figures
 from v2v_jax.evaluation.protocol import (
     DISTANCES,
     EvaluationClip,
@@ -38,7 +40,12 @@ class Judges(NamedTuple):
     segment: Callable[[np.ndarray], np.ndarray] | None = None
     """uint8 [N, H, W, 3] -> train ids [N, H, W]; used where a clip has labels."""
     share_target: Callable[[np.ndarray], float] | None = None
-    """uint8 [N, H, W, 3] -> share of the frames that look like the target domain."""
+    """uint8 [N, H, W, 3] -> share of the frames that look like the target domain.  No verdict: it
+    knows a domain by what stands in it, and takes the perfect translation for the source."""
+    alike: Alike | None = None
+    """Which patches look like the target's of their class; used where a clip has labels."""
+    detail: np.ndarray | None = None
+    """``content.detail`` of the target domain."""
 
 
 class ClipScores(NamedTuple):
@@ -53,6 +60,11 @@ class ClipScores(NamedTuple):
     """The output's warping error is under the source's own: a failure, not a success."""
     rollout: Rollout
     regions: Regions
+    nearness: Nearness | None = None
+    """Distances to the truth, where the clip has one; pooled over clips."""
+    content: Sums | None = None
+    """Where the clip has labels."""
+    target_detail: np.ndarray | None = None
 
 
 def evaluate_clip(
@@ -123,6 +135,12 @@ def score_clip(
     """Scores a translated clip; arguments as in ``evaluate_clip``."""
     frames = clip["frames"]
     videos = {"source": frames, "raw": translated.raw, "output": translated.output}
+    near = None
+    if "truth" in clip:
+        at = {f"at_{distance}/": frames_at(distance, len(frames)) for distance in distances}
+        near = nearness(videos, clip["truth"], clip.get("labels"), at)
+        # Read by the same judges: what it scores is the ceiling.
+        videos["truth"] = clip["truth"]
     errors = {
         name: metrics.warping_error(video, regions.flow, regions.valid)
         for name, video in videos.items()
@@ -131,6 +149,7 @@ def score_clip(
     values |= _mask_by_region(translated.mask[1:], regions)
     # Grey and hazy videos err less by as much as they show less: the reader needs the scale.
     values |= {f"contrast/{name}": _contrast(video) for name, video in videos.items()}
+    values |= {f"sharpness/{name}": sharpness(video) for name, video in videos.items()}
     values["colour_distance"] = metrics.colour_distance(translated.output, frames)
     if judges.share_target is not None:
         for name, video in videos.items():
@@ -148,7 +167,10 @@ def score_clip(
             values |= _prefixed(at, _structure(judges.features, videos, window))
         counts |= _prefixed(at, _readings(clip, videos, judges, window))
     smeared = errors["output"].mean < errors["source"].mean
-    return ClipScores(clip["name"], values, counts, smeared, translated, regions)
+    content = content_sums(videos, clip["labels"], judges.alike) if "labels" in clip else None
+    return ClipScores(
+        clip["name"], values, counts, smeared, translated, regions, near, content, judges.detail
+    )
 
 
 def summarise(scores: Sequence[ClipScores]) -> Iterator[tuple[str, float]]:
@@ -171,6 +193,10 @@ def summarise(scores: Sequence[ClipScores]) -> Iterator[tuple[str, float]]:
     errors = {name: mean[f"warping_error/{name}"] for name in ("source", "raw", "output")}
     yield "raw_over_output", _ratio(errors["raw"], errors["output"])
     yield "output_over_source", _ratio(errors["output"], errors["source"])
+    if "warping_error/truth" in mean:
+        yield "output_over_truth", _ratio(errors["output"], mean["warping_error/truth"])
+    yield from content_figures([c.content for c in scores if c.content], scores[0].target_detail)
+    yield from nearness_figures([clip.nearness for clip in scores if clip.nearness])
     yield "smeared_clips", float(sum(clip.smeared for clip in scores))
     yield "clips", float(len(scores))
 
@@ -207,7 +233,8 @@ def _structure(
         f"structure/{name}": float(
             metrics.structure_agreement(features(videos[name][window]), source).mean()
         )
-        for name in ("raw", "output")
+        for name in videos
+        if name != "source"
     }
 
 

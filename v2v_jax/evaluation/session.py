@@ -15,13 +15,9 @@ from PIL import Image
 
 from v2v_jax.evaluation.protocol import DISTANCES, EvaluationClip, HostFlow
 from v2v_jax.evaluation.reporting.flips import flip_rows
-from v2v_jax.evaluation.reporting.report import write_report
-from v2v_jax.evaluation.reporting.verdicts import (
-    distance_rows,
-    format_figures,
-    verdicts,
-    video_rows,
-)
+from v2v_jax.evaluation.reporting.report import Section, write_report
+from v2v_jax.evaluation.reporting.rows import distance_rows, truth_parts, truth_rows, video_rows
+from v2v_jax.evaluation.reporting.verdicts import format_figures, verdicts
 from v2v_jax.evaluation.reporting.whole_files import write_whole
 from v2v_jax.evaluation.scoring import ClipScores, Judges, evaluate_clip, pooled_counts, summarise
 from v2v_jax.methods.base import Method
@@ -96,6 +92,7 @@ def evaluate_run(
         | ({} if counts is None else {FLIPS: flip_rows(counts)}),
         pictures=film_strips(clips[0], scores[0]),
         clips={"source | raw | output": animation(clips[0], scores[0])},
+        truth=truth_section(figures, clips[0], scores[0]),
         notes=notes,
     )
     logging.info("wrote %s", workdir / "report.html")
@@ -126,18 +123,53 @@ def _write_json(path: Path, figures: Mapping[str, float]) -> None:
 
 
 def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray]:
-    """The first clip's source, raw, mask and output at ``SHOWN``, uint8 [T, H, W, 3] each."""
-    rollout = score.rollout
-    last = len(clip["frames"]) - 1
-    shown = sorted({min(frame, last) for frame in SHOWN})
+    """The first clip's source, raw, mask and output at ``SHOWN``, uint8 [T, H, W, 3] each.
+
+    And the truth, where the clip has one.
+    """
+    rollout, shown = score.rollout, _shown(clip)
     mask = np.repeat(np.round(rollout.mask * 255).astype(np.uint8)[..., None], 3, axis=-1)
     at = ", ".join(str(frame) for frame in shown)
-    return {
+    strips = {
         f"source, frames {at}": clip["frames"][shown],
         "raw: the image generator alone": rollout.raw[shown],
         "mask: white keeps the carried pixel": mask[shown],
         "output": rollout.output[shown],
     }
+    return strips | (
+        {"truth: the perfect translation": clip["truth"][shown]} if "truth" in clip else {}
+    )
+
+
+def truth_section(
+    figures: Mapping[str, float], clip: EvaluationClip, score: ClipScores
+) -> Section | None:
+    """Tables of the distance to the truth, and source, output and truth above each other.
+
+    Args:
+        figures: of all clips.
+        clip, score: the one that is shown.
+
+    Returns:
+        None where the clip has no truth.
+    """
+    if "truth" not in clip:
+        return None
+    shown = _shown(clip)
+    videos = [clip["frames"][shown], score.rollout.output[shown], clip["truth"][shown]]
+    return Section(
+        {"source, output, and the perfect translation": np.concatenate(videos, axis=1)},
+        {
+            "Source, raw frames and output against the truth": truth_rows(figures),
+            "By class of the source": truth_parts(figures, "class", "class"),
+            "By frame distance": truth_parts(figures, "at", "frame distance"),
+        },
+    )
+
+
+def _shown(clip: EvaluationClip) -> list[int]:
+    last = len(clip["frames"]) - 1
+    return sorted({min(frame, last) for frame in SHOWN})
 
 
 def animation(clip: EvaluationClip, score: ClipScores, *, fps: int = 12) -> bytes:

@@ -63,6 +63,11 @@ class Comparison:
     similarity: np.ndarray
     """float64: SSIM."""
 
+    def part(self, frames: slice) -> Comparison:
+        """Some of the frames."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return Comparison(*(getattr(self, name)[frames] for name in names))
+
     def distance(self, frames: slice = slice(None), label: int | None = None) -> Distance:
         """The distance over some frames and one class.
 
@@ -168,16 +173,26 @@ def spectral_ratio(video: np.ndarray, truth: np.ndarray, *, tapered: bool = Fals
       ValueError: not uint8, or shapes that differ.
     """
     _check(video, truth)
+    energy, wanted = (spectral_energy(frames, tapered=tapered) for frames in (video, truth))
+    return np.divide(energy, wanted, out=np.full(len(wanted), np.nan), where=wanted > 0)
+
+
+def spectral_energy(video: np.ndarray, *, tapered: bool = False) -> np.ndarray:
+    """What ``spectral_ratio`` divides, summed over frames; add up those of several clips.
+
+    Args:
+      video: uint8 [T, H, W, 3].
+      tapered: see ``spectral_ratio``.
+
+    Returns:
+      float64 [5], for the bands between ``BANDS``.
+    """
     height, width = video.shape[1:3]
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
     band = np.searchsorted(BANDS, radius, side="right") - 1
     band[radius == BANDS[-1]] = len(BANDS) - 2
     inside = (band >= 0) & (band < len(BANDS) - 1)
-    energy, wanted = (
-        np.bincount(band[inside], _energy(frames, tapered)[inside], len(BANDS) - 1)
-        for frames in (video, truth)
-    )
-    return np.divide(energy, wanted, out=np.full(len(wanted), np.nan), where=wanted > 0)
+    return np.bincount(band[inside], _energy(video, tapered)[inside], len(BANDS) - 1)
 
 
 def structural_similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:

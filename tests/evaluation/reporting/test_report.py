@@ -15,13 +15,8 @@ import pytest
 
 from v2v_jax.evaluation.reporting.curves import _thinned, curve_svg, read_metrics
 from v2v_jax.evaluation.reporting.report import write_report
-from v2v_jax.evaluation.reporting.verdicts import (
-    Verdict,
-    distance_rows,
-    format_cell,
-    verdicts,
-    video_rows,
-)
+from v2v_jax.evaluation.reporting.rows import distance_rows, format_cell, video_rows
+from v2v_jax.evaluation.reporting.verdicts import Verdict, verdicts
 
 GIF = b"GIF89a" + bytes(20)
 FIGURES = {
@@ -32,7 +27,8 @@ FIGURES = {
     "mask_new": 0.4,
     "raw_over_output": 10.0,
     "output_over_source": 0.5,
-    "share_target/output": 0.9,
+    "share_target/output": 0.1,
+    "like_target_least/output": 0.9,
     "at_1/structure/output": 0.8,
     "at_60/structure/output": 0.4,
     "at_60/mask": 0.5,
@@ -115,6 +111,11 @@ def test_failures_and_notes_are_loud(tmp_path):
     assert "SMEARING" in page.text and "layout is lost" in page.text
     assert "RANDOM weights" in page.text
     good = [Verdict("steady", 2.0, 1.5, True, "hardly steadier")]
+    _, page = _report(tmp_path, scores=good, notes=[])
+    # How it moves says nothing about what it shows.
+    assert "all checks passed" not in page.text and "FAILURE" not in page.text
+    assert "1 checks of motion passed, meaning was not checked" in page.text
+    good.append(Verdict("alike", 0.9, 0.4, True, "flipped", of_meaning=True))
     _, page = _report(tmp_path, scores=good, notes=[])
     assert "all checks passed" in page.text and "FAILURE" not in page.text
     assert "hardly" not in page.text

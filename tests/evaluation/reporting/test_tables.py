@@ -62,6 +62,25 @@ def test_an_error_under_the_sources_is_marked_as_smearing():
     assert "†" not in tables.markdown(RESULTS[:3], TITLES, SHOWN)
 
 
+def test_the_gain_is_a_column_where_there_is_a_truth():
+    assert "truth/gain" not in tables.markdown(RESULTS, TITLES, SHOWN)
+    gained = [r._replace(figures=r.figures | {"truth/gain": 0.25}) for r in RESULTS if r.seed == 0]
+    text = tables.markdown([*gained, *RESULTS[1:2]], TITLES, SHOWN)
+    assert lines(text, "Ours")[0] == "| Ours | 40.00 | 40.00 | 40.00 | 0.250 | 1 |"
+    assert lines(text, "Ours")[1].endswith("| 2.00 | 0.250 | 1 |")
+
+
+def test_where_there_is_a_truth_smearing_is_steadier_than_that():
+    def of_truth(ratio):
+        return [r._replace(figures=r.figures | {"output_over_truth": ratio}) for r in RESULTS]
+
+    # The source may be twice as restless as the truth.
+    assert tables.smears(RESULTS, "copy") and not tables.smears(of_truth(1.0), "copy")
+    assert tables.smears(of_truth(0.7), "ours") and "than the truth" in tables.markdown(
+        of_truth(0.7), TITLES, SHOWN
+    )
+
+
 def test_orderings_are_judged_by_the_figures():
     claims = [
         ("ours", "miou/output", ">", 1.0, "base"),

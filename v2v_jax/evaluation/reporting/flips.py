@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from v2v_jax.evaluation.reporting.verdicts import Row
+from v2v_jax.evaluation.reporting.rows import Row
 
 CLASSES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",

@@ -11,14 +11,15 @@ import html
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from v2v_jax.evaluation.reporting.curves import curve_svg, read_metrics
+from v2v_jax.evaluation.reporting.rows import Row, format_cell
 from v2v_jax.evaluation.reporting.style import STYLE
-from v2v_jax.evaluation.reporting.verdicts import Row, Verdict, format_cell
+from v2v_jax.evaluation.reporting.verdicts import Verdict, meaning_checked, summary
 from v2v_jax.evaluation.reporting.whole_files import write_whole
 
 CURVE_GROUPS = {
@@ -28,6 +29,13 @@ CURVE_GROUPS = {
     "grad_norm": "Gradient norms, by player",
 }
 """Titles by the part of a name before its slash; other names come under "Other"."""
+
+
+class Section(NamedTuple):
+    """Pictures and tables under one heading, as ``write_report`` takes them."""
+
+    pictures: Mapping[str, np.ndarray]
+    tables: Mapping[str, Sequence[Row]]
 
 
 def write_report(
@@ -40,6 +48,7 @@ def write_report(
     tables: Mapping[str, Sequence[Row]] | None = None,
     pictures: Mapping[str, np.ndarray] | None = None,
     clips: Mapping[str, bytes] | None = None,
+    truth: Section | None = None,
     notes: Sequence[str] = (),
     facts: Mapping[str, str | float] | None = None,
 ) -> None:
@@ -54,6 +63,7 @@ def write_report(
         tables: caption -> rows; columns are the rows' keys, in order of appearance.
         pictures: caption -> uint8 [H, W], [H, W, 3], or [T, H, W, 3] for a film strip.
         clips: caption -> the bytes of a GIF, MP4 or WebM file.
+        truth: how far the output is from the truth, where there is one.
         notes: what a reader must not miss, shown first and loudly.
         facts: small figures without a threshold, under the heading.
 
@@ -65,9 +75,10 @@ def write_report(
         _header(title, scores, facts or {}),
         _notes(notes),
         _headlines(scores),
+        _section("Distance to the truth", "" if truth is None else _shown(*truth)),
         _section("The clip", _clips(clips or {})),
         _section("Pictures", _pictures(pictures or {})),
-        _section("Evaluation", "".join(_table(c, rows) for c, rows in (tables or {}).items())),
+        _section("Evaluation", _shown({}, tables or {})),
         _section("Curves", "" if metrics_jsonl is None else _curves(metrics_jsonl)),
         _section("Configuration", _config(config)),
     ]
@@ -85,8 +96,8 @@ def _header(title: str, scores: Sequence[Verdict], facts: Mapping[str, str | flo
     failed = sum(not score.passed for score in scores)
     badge = ""
     if scores:
-        text = f"{failed} of {len(scores)} checks failed" if failed else "all checks passed"
-        badge = f'<span class="badge {"bad" if failed else "good"}">{text}</span>'
+        good = not failed and meaning_checked(scores)
+        badge = f'<span class="badge {"good" if good else "bad"}">{summary(scores)}</span>'
     items = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(format_cell(value))}</dd></div>"
         for name, value in facts.items()
@@ -111,6 +122,10 @@ def _headlines(scores: Sequence[Verdict]) -> str:
         for score in scores
     )
     return f'<section class="cards">{cards}</section>' if cards else ""
+
+
+def _shown(pictures: Mapping[str, np.ndarray], tables: Mapping[str, Sequence[Row]]) -> str:
+    return _pictures(pictures) + "".join(_table(c, rows) for c, rows in tables.items() if rows)
 
 
 def _section(title: str, content: str) -> str:
