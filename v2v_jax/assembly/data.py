@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from v2v_jax.data.sources import Source, SyntheticSource, VideoSource
 from v2v_jax.data.world.world import World
 from v2v_jax.types import Batch
 
+DOMAINS = pipeline.DOMAINS
 
-def source(config: Config, domain: str, workdir: Path) -> Source:
-    """The training videos of ``domain``, "source" or "target"."""
+
+def source(config: Config, domain: str, workdir: Path, *, flow: bool = True) -> Source:
+    """The training videos of ``domain``, "source" or "target"; ``flow`` False: without theirs."""
     height, width = load_size(config)
 
     def videos() -> Source:
@@ -32,10 +34,10 @@ def source(config: Config, domain: str, workdir: Path) -> Source:
         return VideoSource(pattern, height, width, config.data.cache or workdir / "cache")
 
     def synthetic() -> Source:
-        return SyntheticSource(world(config, config.data[domain], "train"))
+        return SyntheticSource(world(config, config.data[domain], "train"), flow=flow)
 
     def records() -> Source:
-        return _records(config, domain)
+        return _records(config, domain, flow=flow)
 
     kinds = {"videos": videos, "records": records, "synthetic": synthetic}
     return choice(config.data, "kind", kinds)()
@@ -52,7 +54,7 @@ def load_size(config: Config) -> tuple[int, int]:
     return size
 
 
-def _records(config: Config, domain: str) -> Source:
+def _records(config: Config, domain: str, *, flow: bool) -> Source:
     folder, wanted = config.data[domain], load_size(config)
     if not folder:
         raise ValueError(
@@ -67,7 +69,7 @@ def _records(config: Config, domain: str) -> Source:
             "them, or prepare the data set at that size"
         )
     # What is not needed costs its decoding: frames alone are four times cheaper.
-    needed = {"flow", "forward_flow"} if config.flow.kind == "given" else set()
+    needed = {"flow", "forward_flow"} if flow and config.flow.kind == "given" else set()
     needed |= {"labels"} if config.data.labels else set()
     return RecordSource(folder, fields=sorted(needed & has.provides))
 
@@ -86,9 +88,15 @@ def world(config: Config, domain: str, split: str, clips: int = 0, length: int =
     )
 
 
-def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
-    """A function of the step: this process's rows of batch step, step + 1, ..."""
-    domains = [source(config, name, workdir) for name in ("source", "target")]
+def batches(
+    config: Config, workdir: Path, flow_of: Collection[str] = DOMAINS
+) -> Callable[[int], Iterator[Batch]]:
+    """A function of the step: this process's rows of batch step, step + 1, ...
+
+    ``flow_of``: the domains whose flow the method uses, see ``methods.base.Method``.
+    """
+    given = config.flow.kind == "given"
+    domains = [source(config, name, workdir, flow=given and name in flow_of) for name in DOMAINS]
     return functools.partial(
         _batches_from,
         *domains,
@@ -98,7 +106,8 @@ def batches(config: Config, workdir: Path) -> Callable[[int], Iterator[Batch]]:
         temporal_flip=config.data.temporal_flip,
         seed=config.seed,
         flow=host_flow(config),
-        use_given_flow=config.flow.kind == "given",
+        use_given_flow=given,
+        flow_of=flow_of,
         threads=config.data.threads,
         workers=config.data.workers,
         labels=config.data.labels,

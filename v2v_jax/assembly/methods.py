@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from absl import logging
 from ml_collections import ConfigDict
 
-from v2v_jax.assembly import flows, segmenters, translators
+from v2v_jax.assembly import flows, segmenters
 from v2v_jax.assembly.choice import Config, choice
-from v2v_jax.assembly.networks import extractor
+from v2v_jax.assembly.networks import FROZEN, extractor
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods import blind_temporal, cyclegan, recurrent, recyclegan
-from v2v_jax.methods.base import Method
+from v2v_jax.methods.base import Method, translates_with
 from v2v_jax.methods.blind_temporal import BlindTemporal
 from v2v_jax.methods.cycada import CyCada
 from v2v_jax.methods.cyclegan import CycleGan
@@ -204,16 +204,19 @@ def restore_method(config: dict[str, Any]) -> Restored:
     """
     made: Method = saved_method(config)
     saved: Config = ConfigDict(config)
-    if saved.method == "blind_temporal":
-        # Flow serves its losses alone.
-        return Restored(made, {"translator": translators.params(saved)}, None)
+    # Nothing else is asked for: the content network's weights may be long gone.
+    needed = translates_with(made)
+    flow = _saved_flow(saved) if "flow" in needed else None
+    return Restored(made, {name: FROZEN[name](saved) for name in needed}, flow)
+
+
+def _saved_flow(saved: Config) -> Dis | None:
+    """What estimates flow on the host while translating; None where the graph does."""
     with _of_this_version():
         flow = Dis(scale=saved.flow.scale, preset=saved.flow.preset)
-    # The content network is not part of translating: its weights may be long gone.
     if note := flows.random_note(saved):
         logging.warning("%s", note)
-    brought = saved.flow.kind in ("dis", "given")
-    return Restored(made, {"flow": flows.params(saved)}, flow if brought else None)
+    return flow if saved.flow.kind in ("dis", "given") else None
 
 
 @contextlib.contextmanager

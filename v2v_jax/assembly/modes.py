@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 import v2v_jax
 from v2v_jax.assembly.choice import Config
-from v2v_jax.assembly.data import batches
+from v2v_jax.assembly.data import DOMAINS, batches
 from v2v_jax.assembly.methods import method
 from v2v_jax.assembly.networks import abstract_frozen, frozen, random_weights_note
 from v2v_jax.assembly.resuming import warn_of_changes
@@ -26,6 +26,7 @@ from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.flow.dis import Dis
+from v2v_jax.methods.base import flow_of
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.training.optimizers import make_optimizers
 from v2v_jax.translator import Translator, open_pair, pair_up, plan_outputs, translate_files
@@ -52,7 +53,7 @@ def training(config: Config, workdir: Path) -> dict[str, Any]:
         "method": made,
         "optimizers": optimizers(config, made.players),
         "frozen": frozen(config),
-        "batches": batches(config, workdir),
+        "batches": batches(config, workdir, flow_of(made)),
         "steps": config.steps,
         "workdir": workdir,
         "seed": config.seed,
@@ -75,16 +76,17 @@ def _make_folder(workdir: Path) -> None:
         raise OSError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
 
 
-def abstract_batch(config: Config) -> Batch:
-    """Shapes and dtypes of a batch, without data."""
+def abstract_batch(config: Config, flow_of: Collection[str]) -> Batch:
+    """Shapes and dtypes of a batch, without data; ``flow_of`` as ``data.batches`` takes it."""
     rows, (height, width) = config.data.batch_size, config.data.size
     count = config.data.frames + config.history
     clip = {"frames": jax.ShapeDtypeStruct((rows, count, height, width, 3), jnp.uint8)}
-    if config.flow.kind in ("dis", "given"):
-        clip["flow"] = jax.ShapeDtypeStruct((rows, count - 1, height, width, 2), jnp.float32)
     if config.data.labels:
         clip["labels"] = jax.ShapeDtypeStruct((rows, count, height, width), jnp.int32)
-    return Batch(source=clip, target=clip)  # type: ignore[typeddict-item]
+    flow = {"flow": jax.ShapeDtypeStruct((rows, count - 1, height, width, 2), jnp.float32)}
+    brought = flow_of if config.flow.kind in ("dis", "given") else ()
+    domains = {name: clip | (flow if name in brought else {}) for name in DOMAINS}
+    return Batch(**domains)  # type: ignore[typeddict-item]
 
 
 def description(config: Config) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def description(config: Config) -> dict[str, Any]:
         "method": made,
         "optimizers": optimizers(config, made.players),
         "frozen": abstract_frozen(config),
-        "batch": abstract_batch(config),
+        "batch": abstract_batch(config, flow_of(made)),
     }
 
 

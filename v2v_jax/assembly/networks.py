@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -71,12 +72,7 @@ def frozen(config: Config) -> Params:
     """
     if note := random_weights_note(config):
         logging.warning("%s", note)
-    return {
-        "content": _content_params(config),
-        "flow": flows.params(config),
-        "segmenter": segmenters.params(config),
-        "translator": translators.params(config),
-    }
+    return {name: load(config) for name, load in FROZEN.items()}
 
 
 def abstract_frozen(config: Config) -> Params:
@@ -110,6 +106,15 @@ def _content_params(config: Config) -> Params:
         path = pretrained.fetched()
     params = pretrained.load("content", config.content.net, path, from_torch)
     return {name: params[name] for name in pretrained.abstract(net, _IMAGE)}
+
+
+FROZEN: dict[str, Callable[[Config], Params]] = {
+    "content": _content_params,
+    "flow": flows.params,
+    "segmenter": segmenters.params,
+    "translator": translators.params,
+}
+"""What is not trained -> its parameters, for which see ``frozen``."""
 
 
 def host_flow(config: Config) -> HostFlow | None:

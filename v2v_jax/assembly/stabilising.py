@@ -7,8 +7,7 @@ from typing import Any
 
 import v2v_jax
 from v2v_jax.assembly.methods import saved_method
-from v2v_jax.methods.blind_temporal import BlindTemporal
-from v2v_jax.methods.stabilised import Pair, Stabilised
+from v2v_jax.methods.stabilised import Pair, Stabilised, Stabiliser
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.translator import Restored
 from v2v_jax.types import Params
@@ -63,7 +62,7 @@ def stabilised(
     return stabilise(restored, loaded.params["generator"], stabiliser)
 
 
-def _trained(workdir: str | Path, step: int | None = None) -> tuple[BlindTemporal, Params]:
+def _trained(workdir: str | Path, step: int | None = None) -> tuple[Stabiliser, Params]:
     """The stabiliser of a run; the translator it was trained over may be gone."""
     directory = Path(workdir).resolve() / "checkpoints"
     how = "`python -m v2v_jax.main --config=configs/demo.py:bt --workdir=…` trains a stabiliser"
@@ -74,7 +73,7 @@ def _trained(workdir: str | Path, step: int | None = None) -> tuple[BlindTempora
             raise
         raise FileNotFoundError(f"--stabilise={workdir} holds no checkpoint: {how}") from missing
     method = saved_method(meta["config"])
-    if not isinstance(method, BlindTemporal):
+    if not isinstance(method, Stabiliser):
         name = meta["config"]["method"]
         raise ValueError(
             f"--stabilise={workdir} is a run of {name!r}, not of 'blind_temporal': {how}"

@@ -49,8 +49,9 @@ def params(config: Config) -> Params:
     network = found.get(DIRECTION, {})
     network = network.get("image", network)
     if pretrained.shapes(network) != pretrained.shapes(abstract_params(config)):
+        has = _described(network, meta["config"])
         raise ValueError(
-            f"config.stabiliser.run: {run} has {_described(meta['config'])}, but config.image is "
+            f"config.stabiliser.run: {run} has {has}, but config.image is "
             f"{config.image.features} features and {config.image.blocks} blocks: set "
             "--config.image.features and --config.image.blocks to the run's, or give another run"
         )
@@ -69,11 +70,12 @@ def _needed(config: Config) -> bool:
     return bool(config.weights.short_term or config.weights.long_term)
 
 
-def _described(saved: Mapping[str, Any]) -> str:
-    """The image generator of a run's saved config, as far as it has one."""
-    method, image = saved.get("method"), saved.get("image", {})
-    if method in ("segmentation", "blind_temporal"):
-        return f"no image generator of its own (its method is {method!r})"
+def _described(network: Params, saved: Mapping[str, Any]) -> str:
+    """What a run translates with, by its parameters and its saved config."""
+    image = saved.get("image", {})
+    frame = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    if not pretrained.abstract(ResnetGenerator(blocks=0), frame).keys() <= network.keys():
+        return f"no image generator of its own (its method is {saved.get('method')!r})"
     return (
         f"an image generator of {image.get('features')} features and {image.get('blocks')} blocks"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Self
 
 import grain
@@ -18,6 +18,9 @@ from absl import flags
 from v2v_jax.data import memory
 from v2v_jax.data.sources import Source
 from v2v_jax.data.transforms import Arrays, Draw, Window, crop, draw, reverse_time, windows
+
+DOMAINS = ("source", "target")
+"""What a batch holds clips of."""
 
 HostFlow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(current, previous), uint8 [H, W, 3] -> backward flow f32[H, W, 2]; see `flow.base.HostFlow`."""
@@ -60,6 +63,7 @@ def make_batches(
     step: int = 0,
     flow: HostFlow | None = None,
     use_given_flow: bool = False,
+    flow_of: Collection[str] = DOMAINS,
     process_index: int = 0,
     process_count: int = 1,
     threads: int = 2,
@@ -84,6 +88,7 @@ def make_batches(
         flow: estimates flow on the host, after the temporal flip, for every consecutive pair.
         use_given_flow: hand on the flow the sources know, in the direction the clip plays; where
             they know none, ``flow`` estimates it.  Unknown pixels point out of the frame.
+        flow_of: the domains that get flow at all; the others' is neither read nor estimated.
         process_index, process_count: which rows of the global batch are this process's.
         threads: how many batches are prepared at once, by each worker; 0 for none ahead of time.
         workers: processes that prepare batches; 0 for the threads of this one, which are as fast
@@ -103,18 +108,19 @@ def make_batches(
     _check_numbers(
         batch_size, frames, stride, temporal_flip, seed, step, process_count, threads, workers
     )
-    if use_given_flow and stride != 1:
+    if use_given_flow and flow_of and stride != 1:
         raise ValueError(f"given flow joins neighbouring frames: it needs stride 1, not {stride}")
     if labels and not (source.provides | target.provides) & {"labels"}:
         raise ValueError("labels are asked for, but neither domain has any")
     span = (frames - 1) * stride + 1
     domains, loads = [], []
-    for tag, domain in enumerate((source, target)):
-        if use_given_flow and flow is None:
+    for tag, (name, domain) in enumerate(zip(DOMAINS, (source, target), strict=True)):
+        given, estimate = (use_given_flow, flow) if name in flow_of else (False, None)
+        if given and estimate is None:
             _check_flow(domain, temporal_flip)
         _check_lengths(domain, span, frames, stride)
         domains.append(_choices(domain, span, temporal_flip, seed, tag))
-        loads.append(Load(domain, span, stride, flow, use_given_flow, labels, size))
+        loads.append(Load(domain, span, stride, estimate, given, labels, size))
     # Consecutive rows, then every P-th block: the processes' rows, one after the other, are the
     # rows of the one-process batch in its order.
     stream = (

@@ -110,12 +110,12 @@ class VideoSource:
 
 
 class SyntheticSource:
-    """Clips of the synthetic world, with exact flow and labels."""
+    """Clips of the synthetic world, with exact labels and, unless ``flow`` is False, flow."""
 
-    provides: frozenset[str] = frozenset({"flow", "forward_flow", "labels"})
-
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, *, flow: bool = True) -> None:
+        self._world, self._flow = world, flow
+        known = {"labels", "flow", "forward_flow"} if flow else {"labels"}
+        self.provides: frozenset[str] = frozenset(known)
         self.size: tuple[int, int] | None = (world.height, world.width)
         self.lengths = [world.length] * len(world)
         self.names = [
@@ -127,10 +127,8 @@ class SyntheticSource:
 
     def read(self, index: int, start: int, count: int, *, into: np.ndarray | None = None) -> Arrays:
         """See `Source.read`."""
-        clip = self._world.frames(index, start, count)
-        return {
-            "frames": placed(clip.frames, into),
-            "labels": np.asarray(clip.labels),
-            "flow": clip.backward,
-            "forward_flow": clip.forward,
-        }
+        clip = self._world.frames(index, start, count, flow=self._flow)
+        known = {"frames": placed(clip.frames, into), "labels": np.asarray(clip.labels)}
+        if self._flow:
+            known |= {"flow": clip.backward, "forward_flow": clip.forward}
+        return known

@@ -13,6 +13,12 @@ class Method(Protocol):
     A method is a frozen, hashable dataclass of networks, estimators and weights, injected by
     ``assembly``.  All its functions are pure.  ``players[0]`` is the player that translates: its
     exponential moving average is kept, and its parameters are what ``translate`` receives.
+
+    Two declarations may be left out; then everything is handed on:
+
+    - ``flow_of``: the domains, of "source" and "target", whose clips' flow the losses use.
+    - ``translates_with``: the frozen parameters that translating needs.  "flow" stands for the
+      estimator too.
     """
 
     @property
@@ -54,7 +60,7 @@ class Method(Protocol):
         frames: Array,
         flow: Array | None = None,
     ) -> tuple[Any, Array]:
-        """Translates a chunk of clips.
+        """Translates a chunk of clips: ``rollout``'s output, see ``translate`` below.
 
         Args:
             generator: the parameters of one direction, e.g. ``ema["to_target"]``.
@@ -80,3 +86,29 @@ class Method(Protocol):
     ) -> tuple[Any, Translation]:
         """As ``translate``, but returns every intermediate, for evaluation and pictures."""
         ...
+
+
+def translate(
+    method: Any,
+    generator: Params,
+    frozen: Params,
+    carry: Any,
+    frames: Array,
+    flow: Array | None = None,
+) -> tuple[Any, Array]:
+    """``Method.translate`` of whoever has a ``rollout``: ``translate = base.translate``.
+
+    Under jit, what the rollout makes besides the output costs nothing.
+    """
+    carry, translation = method.rollout(generator, frozen, carry, frames, flow)
+    return carry, translation.output
+
+
+def flow_of(method: Any) -> tuple[str, ...]:
+    """The domains whose clips' flow the method's losses use; both where it declares none."""
+    return getattr(method, "flow_of", ("source", "target"))
+
+
+def translates_with(method: Any) -> tuple[str, ...]:
+    """The frozen parameters that translating needs; the flow's where it declares none."""
+    return getattr(method, "translates_with", ("flow",))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from v2v_jax import recurrence
-from v2v_jax.methods import flicker
+from v2v_jax.methods import base, flicker
 from v2v_jax.methods.window import apply, clip_flows, decode
 from v2v_jax.recurrence import fold, unfold
 from v2v_jax.types import Array, Aux, Batch, Carry, Params, Translation
@@ -69,6 +69,10 @@ class BlindTemporal:
 
     players = ("stabiliser",)
     directions = ("to_target",)
+    flow_of = ("source",)
+    translates_with = ("translator",)
+
+    translate = base.translate
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of the stabiliser."""
@@ -168,18 +172,6 @@ class BlindTemporal:
         warped, visible = flicker.warp(previous, flow)
         warped = jnp.where(begun, warped, processed)
         return new, Translation(outputs, processed, warped, none, flow, visible * begun)
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: BlindCarry,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[BlindCarry, Array]:
-        """See ``methods.base.Method.translate``; the flow is not needed."""
-        processed = self._process(frozen, frames)
-        return self.stabilise(generator, frozen, carry, frames, processed)
 
     def _process(self, frozen: Params, frames: Array) -> Array:
         made = apply(self.image, frozen["translator"], fold(frames))

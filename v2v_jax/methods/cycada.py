@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses
-from v2v_jax.methods import per_frame
+from v2v_jax.methods import base, per_frame
 from v2v_jax.methods.cyclegan import CycleGan
 from v2v_jax.methods.per_frame import DIRECTIONS
 from v2v_jax.methods.window import apply
 from v2v_jax.recurrence import fold
-from v2v_jax.types import Array, Aux, Batch, Params, Translation
+from v2v_jax.types import Array, Aux, Batch, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,17 @@ class CyCada:
 
     players = ("generator", "discriminator")
     directions = DIRECTIONS
+    flow_of = ()
+    translates_with = ()
+
+    initial_carry = per_frame.initial_carry
+    rollout = per_frame.rollout
+    translate = base.translate
+
+    @property
+    def image(self) -> nn.Module:
+        """CycleGAN's generator."""
+        return self.cyclegan.image
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of both players."""
@@ -89,29 +100,3 @@ class CyCada:
         wanted["to_target"] = fold(batch["source"]["labels"])
         own = losses.cross_entropy(logits["to_target"], wanted["to_target"])
         return wanted, jax.lax.stop_gradient(own)
-
-    def initial_carry(self, frames: Array) -> tuple[()]:
-        """Frames know nothing of each other."""
-        return self.cyclegan.initial_carry(frames)
-
-    def rollout(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Any,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Any, Translation]:
-        """CycleGAN's."""
-        return self.cyclegan.rollout(generator, frozen, carry, frames, flow)
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Any,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Any, Array]:
-        """CycleGAN's."""
-        return self.cyclegan.translate(generator, frozen, carry, frames, flow)

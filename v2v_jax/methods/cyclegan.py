@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses
-from v2v_jax.methods import per_frame
+from v2v_jax.methods import base, per_frame
 from v2v_jax.methods.per_frame import DIRECTIONS, OTHER
 from v2v_jax.methods.window import apply
-from v2v_jax.types import Array, Aux, Batch, Params, Translation
+from v2v_jax.types import Array, Aux, Batch, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,12 @@ class CycleGan:
 
     players = ("generator", "discriminator")
     directions = DIRECTIONS
+    flow_of = ()
+    translates_with = ()
+
+    initial_carry = per_frame.initial_carry
+    rollout = per_frame.rollout
+    translate = base.translate
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of both players."""
@@ -93,33 +99,6 @@ class CycleGan:
             count = batch["source"]["frames"].shape[1]
             pictures |= {f"{name}/source": frames[name][:count], f"{name}/output": fake[:count]}
         return total, Aux(terms=terms, memory=remembered or memory, pictures=pictures), fakes
-
-    def initial_carry(self, frames: Array) -> tuple[()]:
-        """Frames know nothing of each other."""
-        return ()
-
-    def rollout(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Any,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Any, Translation]:
-        """Every frame for itself; raw is the output, the mask 0."""
-        return carry, per_frame.rollout(self.image, generator, frames)
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Any,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Any, Array]:
-        """See ``methods.base.Method.translate``."""
-        carry, translation = self.rollout(generator, frozen, carry, frames, flow)
-        return carry, translation.output
 
     def _generator_terms(
         self, forth: Params, back: Params, frames: dict[str, Array], name: str, fake: Array

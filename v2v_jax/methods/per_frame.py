@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -79,9 +79,31 @@ def weight_of(weights: Any, term: str) -> float:
     return getattr(weights, term) * (weights.cycle if term == "identity" else 1)
 
 
-def rollout(image: nn.Module, params: Params, frames: Array) -> Translation:
-    """Frames [B, T, H, W, 3] one by one: nothing is warped, every mask is 0."""
-    return unwarped(unfold(apply(image, params, fold(frames)), frames.shape[0]))
+class HasImage(Protocol):
+    """A method with an image generator, [N, H, W, 3] -> [N, H, W, 3]."""
+
+    @property
+    def image(self) -> nn.Module:
+        """The generator."""
+        ...
+
+
+def initial_carry(method: Any, frames: Array) -> tuple[()]:
+    """``Method.initial_carry`` of frames that know nothing of each other."""
+    return ()
+
+
+def rollout(
+    method: HasImage,
+    generator: Params,
+    frozen: Params,
+    carry: Any,
+    frames: Array,
+    flow: Array | None = None,
+) -> tuple[Any, Translation]:
+    """``Method.rollout``, every frame for itself; raw is the output, the mask 0."""
+    output = apply(method.image, generator, fold(frames))
+    return carry, unwarped(unfold(output, frames.shape[0]))
 
 
 def unwarped(output: Array) -> Translation:

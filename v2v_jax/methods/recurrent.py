@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses, recurrence
+from v2v_jax.methods import base
 from v2v_jax.methods.window import (
     Networks,
     Window,
@@ -83,6 +84,10 @@ class Recurrent:
 
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
+    flow_of = ("source", "target")
+    translates_with = ("flow",)
+
+    translate = base.translate
 
     def __post_init__(self) -> None:
         if self.cycle_memory not in ("source", "reconstruction"):
@@ -155,18 +160,6 @@ class Recurrent:
         estimate = flow if flow is not None else lambda x, y: self.flow(frozen["flow"], x, y)
         image, fusion = self._networks(generator)
         return recurrence.translate_clip(image, fusion, estimate, carry, frames, self._trust)
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Carry,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Carry, Array]:
-        """Section 3.8; see ``methods.base.Method.translate``."""
-        carry, translation = self.rollout(generator, frozen, carry, frames, flow)
-        return carry, translation.output
 
     def _networks(self, generator: Params) -> Networks:
         return Networks(

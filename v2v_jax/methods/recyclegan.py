@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses
-from v2v_jax.methods import per_frame
+from v2v_jax.methods import base, per_frame
 from v2v_jax.methods.per_frame import DIRECTIONS, OTHER
 from v2v_jax.methods.window import apply, decode
 from v2v_jax.recurrence import fold, unfold
-from v2v_jax.types import Array, Aux, Batch, Params, Translation
+from v2v_jax.types import Array, Aux, Batch, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +62,12 @@ class RecycleGan:
 
     players = ("generator", "discriminator", "predictor")
     directions = DIRECTIONS
+    flow_of = ()
+    translates_with = ()
+
+    initial_carry = per_frame.initial_carry
+    rollout = per_frame.rollout
+    translate = base.translate
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of all players."""
@@ -103,33 +109,6 @@ class RecycleGan:
             pictures |= {f"{name}/{key}": value[0] for key, value in shown.items()}
         total["predictor"] = total["generator"]
         return total, Aux(terms=terms, memory=memory, pictures=pictures)
-
-    def initial_carry(self, frames: Array) -> tuple[()]:
-        """Frames know nothing of each other: P is not used for translating."""
-        return ()
-
-    def rollout(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Any,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Any, Translation]:
-        """Every frame for itself; raw is the output, the mask 0."""
-        return carry, per_frame.rollout(self.image, generator, frames)
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Any,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Any, Array]:
-        """See ``methods.base.Method.translate``."""
-        carry, translation = self.rollout(generator, frozen, carry, frames, flow)
-        return carry, translation.output
 
     def _direction(
         self, params: dict[str, Params], x: Array, real: Array, name: str

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from v2v_jax import losses
-from v2v_jax.methods import per_frame
+from v2v_jax.methods import base, per_frame
 from v2v_jax.methods.window import apply, decode
 from v2v_jax.recurrence import fold, unfold
 from v2v_jax.types import Array, Aux, Batch, Params, Translation
@@ -43,6 +43,11 @@ class Segmentation:
 
     players = ("segmenter",)
     directions = ("labels",)
+    flow_of = ()
+    translates_with = ()
+
+    initial_carry = per_frame.initial_carry
+    translate = base.translate
 
     def __post_init__(self) -> None:
         if self.domain not in ("source", "target"):
@@ -78,10 +83,6 @@ class Segmentation:
         terms = {f"{self.domain}/cross_entropy": loss, f"{self.domain}/accuracy": right}
         return {"segmenter": loss}, Aux(terms=terms, memory=memory, pictures=pictures)
 
-    def initial_carry(self, frames: Array) -> tuple[()]:
-        """Frames know nothing of each other."""
-        return ()
-
     def rollout(
         self,
         generator: Params,
@@ -94,18 +95,6 @@ class Segmentation:
         logits = apply(self.net, generator, fold(frames))
         output = unfold(_painted(jnp.argmax(logits, axis=-1)), frames.shape[0])
         return carry, per_frame.unwarped(output)
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: Any,
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[Any, Array]:
-        """See ``methods.base.Method.translate``."""
-        carry, painted = self.rollout(generator, frozen, carry, frames, flow)
-        return carry, painted.output
 
 
 def _painted(classes: Array) -> Array:

@@ -6,13 +6,15 @@ Both classes are for translating alone: nothing of them is trained, so they have
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
+from v2v_jax.methods import base
 from v2v_jax.types import Array, Params, Translation
 
 
+@runtime_checkable
 class Stabiliser(Protocol):
     """What steadies; ``methods.blind_temporal.BlindTemporal`` does."""
 
@@ -41,6 +43,8 @@ class Stabilised:
 
     inner: Any
     stabiliser: Stabiliser
+
+    translate = base.translate
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -71,18 +75,6 @@ class Stabilised:
         )
         made = made.replace(raw=made.output, output=output, mask=jnp.zeros_like(made.mask))
         return {"translator": inner, "stabiliser": steady}, made
-
-    def translate(
-        self,
-        generator: Params,
-        frozen: Params,
-        carry: dict[str, Any],
-        frames: Array,
-        flow: Array | None = None,
-    ) -> tuple[dict[str, Any], Array]:
-        """See ``methods.base.Method.translate``."""
-        carry, made = self.rollout(generator, frozen, carry, frames, flow)
-        return carry, made.output
 
 
 @dataclasses.dataclass(frozen=True)

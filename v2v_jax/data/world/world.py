@@ -177,13 +177,16 @@ class World:
         """
         return dataclasses.replace(self, look=look)
 
-    def frames(self, index: int, start: int = 0, count: int | None = None) -> SyntheticClip:
+    def frames(
+        self, index: int, start: int = 0, count: int | None = None, *, flow: bool = True
+    ) -> SyntheticClip:
         """Renders frames ``start`` to ``start + count - 1`` of a clip.
 
         Args:
           index: the clip, 0 to ``len(self) - 1``.
           start: its first frame wanted.
           count: how many frames; None for all that are left.
+          flow: False to leave flow and masks out, as of no pairs of frames; nothing else differs.
 
         Returns:
           The frames with labels, flow and masks.  Any stretch equals the same stretch of the whole
@@ -207,8 +210,8 @@ class World:
             for frame in range(start, start + count)
         ]
         pictures, geometries = zip(*drawn, strict=True)
-        pairs = [_follow(*pair) for pair in itertools.pairwise(geometries)]
-        shape = (count - 1, self.height, self.width)
+        pairs = [_follow(*pair) for pair in itertools.pairwise(geometries)] if flow else []
+        shape = (len(pairs), self.height, self.width)
         backward, forward, occluded, shaded = zip(*pairs, strict=True) if pairs else ((),) * 4
         return SyntheticClip(
             np.stack(pictures),
