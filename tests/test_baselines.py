@@ -187,6 +187,10 @@ def image_params(features=4, blocks=1):
     return jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes["params"])
 
 
+STEADY = {name: {"kernel": np.ones(3, np.float32)} for name in ("stem_original", "head")}
+"""Layers of a stabiliser."""
+
+
 def test_of_the_papers_method_only_the_image_generator_counts(tmp_path):
     one = {"image": image_params(), "fusion": {"conv": np.zeros(3, np.float32)}}
     save(tmp_path, {"to_target": one, "to_source": one}, tiny())
@@ -204,6 +208,7 @@ def test_of_the_papers_method_only_the_image_generator_counts(tmp_path):
         ({"image.features": 8}, ValueError, ["4 features and 1 blocks", "--config.image.features"]),
         ({"image.blocks": 2}, ValueError, ["4 features and 1 blocks", "--config.image.blocks"]),
         ({"saved": "segmentation"}, ValueError, ["no image generator", "'segmentation'"]),
+        ({"saved": "blind_temporal"}, ValueError, ["no image generator", "'blind_temporal'"]),
         ({"stabiliser.norm": "batch"}, ValueError, ["'norm'", "'batch'", "none, instance"]),
         ({"weights.short_term": 0.0, "weights.long_term": 0.0}, ValueError, ["both 0"]),
         ({"data.frames": 1}, ValueError, ["config.data.frames", "at least 2"]),
@@ -213,8 +218,9 @@ def test_of_the_papers_method_only_the_image_generator_counts(tmp_path):
 def test_what_blind_temporal_lacks_is_named(tmp_path, changes, error, hints):
     changes = {"stabiliser.run": str(tmp_path / "other")} | changes
     method = changes.pop("saved", "cyclegan")
-    direction = "to_target" if method == "cyclegan" else "labels"
-    save(tmp_path / "other", {direction: image_params()}, tiny(method=method))
+    direction = "labels" if method == "segmentation" else "to_target"
+    params = STEADY if method == "blind_temporal" else image_params()
+    save(tmp_path / "other", {direction: params}, tiny(method=method))
     with pytest.raises(error) as caught:
         run("bt", tmp_path / "bt", **changes)
     message = str(caught.value)

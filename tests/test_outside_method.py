@@ -5,18 +5,39 @@ This file is both: the method stands first, its config next, then what a user do
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import json
 import pathlib
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from assembly.test_assembly import tiny
 
 from v2v_jax import Translator, assembly
+from v2v_jax.methods import base
+from v2v_jax.methods.stabilised import Stabilised
 from v2v_jax.training import loop, step
 from v2v_jax.types import Aux, Translation
+
+ASSEMBLY = sorted(pathlib.Path(assembly.__file__).parent.glob("*.py"))
+
+
+def of_method(name: str) -> Any:
+    special = {
+        "cycada": {"weights.semantic": 1.0},
+        "blind_temporal": {"weights.short_term": 1.0},
+        "segmentation": {"data.labels": True},
+    }
+    return tiny(method=name, **special.get(name, {}))
+
+
+def every_method() -> list[Any]:
+    return [assembly.method(of_method(name)) for name in assembly.METHODS]
+
 
 # --- The method -----------------------------------------------------------------------------
 
@@ -124,11 +145,64 @@ def test_the_step_and_the_loop_name_no_method(module):
         assert f'"{player}"' not in text
 
 
-def every_method() -> list[Any]:
-    special = {
-        "cycada": {"weights.semantic": 1.0},
-        "blind_temporal": {"weights.short_term": 1.0},
-    }
-    return [
-        assembly.method(tiny(method=name, **special.get(name, {}))) for name in assembly.METHODS
-    ]
+@pytest.mark.parametrize("path", ASSEMBLY, ids=lambda path: path.stem)
+def test_assembly_asks_for_no_method_by_name(path):
+    """What methods differ in they declare; the registry alone knows them."""
+    classes = {type(made).__name__ for made in every_method()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Compare | ast.Match):
+            words = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+            assert not words & assembly.METHODS.keys(), f"line {node.lineno}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            assert not names & classes, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("name", assembly.METHODS)
+def test_every_method_makes_do_with_what_it_declares(name):
+    """Of the clips' flow and of what is not trained; and all of that flow it needs."""
+    config = of_method(name)
+    described = assembly.description(config)
+    method, batch, frozen = described["method"], described["batch"], described["frozen"]
+    flow = {domain for domain, clip in batch.items() if "flow" in clip}
+    assert flow == set(method.flow_of) == set(base.flow_of(method))
+    params = jax.eval_shape(method.init, jax.random.key(0), batch)
+
+    def losses(batch):
+        memory = jax.eval_shape(method.init_memory, batch)
+        return jax.eval_shape(method.losses, params, frozen, memory, batch, jax.random.key(0))
+
+    losses(batch)
+    for domain in flow:
+        less = batch | {domain: {"frames": batch[domain]["frames"]}}
+        with pytest.raises(ValueError, match="no flow in the clips"):
+            losses(less)
+    frames = jax.ShapeDtypeStruct((1, 3, 16, 32, 3), np.float32)
+    given = None
+    if "flow" in method.translates_with:
+        given = jax.ShapeDtypeStruct((1, 3, 16, 32, 2), np.float32)
+    needed = {name: frozen[name] for name in method.translates_with}
+    generator = params[method.players[0]][method.directions[0]]
+    carry = jax.eval_shape(method.initial_carry, frames)
+    arguments = generator, needed, carry, frames, given
+    rolled, made = jax.eval_shape(method.rollout, *arguments)
+    assert jax.eval_shape(method.translate, *arguments) == (rolled, made.output)
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "recyclegan", "segmentation"])
+def test_a_per_frame_run_translates_without_an_estimator(name):
+    """Even one that was trained with flow nobody used."""
+    saved = json.loads(of_method(name).to_json_best_effort())
+    assert saved["flow"]["kind"] == "dis"
+    restored = assembly.restore_method(saved)
+    assert restored.host_flow is None and restored.frozen == {}
+
+
+def test_what_a_method_does_not_declare_is_handed_on():
+    assert base.flow_of(Tint()) == ("source", "target")
+    assert base.translates_with(Tint()) == ("flow",)
+
+
+@pytest.mark.parametrize("kind", [*(type(made) for made in every_method()), Stabilised])
+def test_translate_is_derived_from_rollout(kind):
+    assert kind.translate is base.translate

@@ -10,7 +10,7 @@ import pytest
 from data import raw_trees
 
 from configs import demo
-from v2v_jax.assembly.data import batches
+from v2v_jax.assembly.data import batches, source
 from v2v_jax.assembly.scoring import evaluation_clips
 from v2v_jax.data.prepare.__main__ import main as prepare
 
@@ -68,6 +68,21 @@ def test_given_flow_is_that_of_the_download_and_the_rest_is_estimated(folders, t
         assert np.isfinite(batch["target"]["flow"]).all()
     with pytest.raises(ValueError, match=r"no forward flow is known for .*city.*flow.missing"):
         first(config(folders, **changes | {"flow.missing": ""}), tmp_path)
+
+
+def test_flow_that_no_method_uses_is_not_read_from_prepared_records(folders, tmp_path):
+    """Nor asked for: Cityscapes has none."""
+    settings = config(folders, **{"flow.kind": "given", "data.temporal_flip": 0.0})
+    stream: Any = batches(settings, tmp_path, ("source",))(0)
+    batch: Any = next(stream)
+    stream.close()
+    assert {name: set(clip) for name, clip in batch.items()} == {
+        "source": {"frames", "flow"},
+        "target": {"frames"},
+    }
+    settings.data.target = folders["viper"]
+    assert source(settings, "target", tmp_path).provides == {"flow", "forward_flow"}
+    assert source(settings, "target", tmp_path, flow=False).provides == set()
 
 
 def test_a_crop_of_prepared_records(folders, tmp_path):

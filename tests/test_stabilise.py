@@ -9,11 +9,12 @@ import pytest
 from assembly.test_assembly import tiny
 from command import call, refused, write_video
 from methods.tiny_recurrent import draw_like
-from test_baselines import SMALL, noise, save
+from test_baselines import SMALL, image_params, noise, save
 from test_translator import grey_levels, streamed
 
 from configs import demo
 from v2v_jax import Translator, assembly
+from v2v_jax.assembly import data
 from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.evaluation import protocol
@@ -251,3 +252,35 @@ def test_one_bad_pair_does_not_lose_the_others(runs, video, tmp_path, capsys):
                    f"--processed={tmp_path}/made", f"--output={tmp_path}/out")  # fmt: skip
     assert "1 of 2 videos failed" in line and "made/b.mp4 ends after 3 frames" in line
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [
+        ("dis", [108.37715911865234, 69.86643981933594]),
+        ("given", [96.29842376708984, 57.843711853027344]),
+    ],
+)
+def test_training_sees_no_flow_of_target_clips_and_loses_nothing(runs, tmp_path, kind, before):
+    """Its losses are those of the batches with both flows, of which ``before`` was taken."""
+    changes = {"flow.kind": kind, "data.threads": 0, "stabiliser.run": str(tmp_path / "cyclegan")}
+    save(tmp_path / "cyclegan", {"to_target": image_params()}, tiny((demo, "cyclegan")))
+    config = tiny((demo, "bt"), **SMALL | changes)
+    made, described = assembly.training(config, tmp_path / "bt"), assembly.description(config)
+    params, frozen = {"stabiliser": drawn(config, gain=1.0)}, made["frozen"]
+
+    @jax.jit
+    def losses(batch):
+        return made["method"].losses(params, frozen, {}, batch, jax.random.key(0))[0]["stabiliser"]
+
+    def kinds(batch):
+        return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)
+
+    whole = data.batches(config, tmp_path)(0)
+    for expected, batch, full in zip(before, made["batches"](0), whole, strict=False):
+        assert batch["source"].keys() == {"frames", "flow"}
+        assert batch["target"].keys() == {"frames"}
+        assert kinds(batch) == kinds(described["batch"])
+        loss = float(losses(batch))
+        assert loss == float(losses(full)) and "flow" in full["target"]
+        assert loss == pytest.approx(expected, rel=1e-4), "the same on every machine, not in bits"

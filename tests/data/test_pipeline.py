@@ -330,3 +330,29 @@ def test_bad_settings_are_named(changes, message):
 def test_labels_come_from_the_domain_that_has_them():
     (batch,) = take(1, labels=True, second=dataclasses.replace(TARGET, provides=frozenset()))
     assert "labels" in batch["source"]
+
+
+def test_flow_of_one_domain_is_neither_read_nor_estimated_for_the_other():
+    """What it gets besides is the same stream, bit for bit."""
+    pairs: list[int] = []
+
+    def estimate(current, previous):
+        pairs.append(int(current[0, 0, 0]))
+        return np.zeros((2, 4, 2), np.float32)
+
+    for options in ({"flow": estimate}, {"use_given_flow": True}):
+        options |= {"threads": 0, "labels": True}
+        whole = take(5, **options)
+        pairs.clear()
+        part = take(5, flow_of=("source",), **options)
+        assert set(pairs) <= {SOURCE.domain}
+        for ours, all_of_it in zip(part, whole, strict=True):
+            assert all_of_it["target"].pop("flow").shape == (4, 2, 2, 4, 2)
+            assert_equal(ours, all_of_it)
+    # Nor must it be known, where nobody asks for it.
+    (batch,) = take(1, use_given_flow=True, flow_of=("source",), second=NOTHING)
+    assert batch["target"].keys() == {"frames"}
+    (batch,) = take(1, use_given_flow=True, flow_of=(), stride=2, second=NOTHING)
+    assert batch["source"].keys() == {"frames"}
+    with pytest.raises(ValueError, match="no backward flow is known for video 0"):
+        take(1, use_given_flow=True, flow_of=("source",), first=NOTHING)

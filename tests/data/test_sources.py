@@ -9,6 +9,7 @@ import pytest
 from v2v_jax.data.media.frame_folder import FolderWriter
 from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.data.sources import SyntheticSource, VideoSource
+from v2v_jax.data.world import world as world_module
 from v2v_jax.data.world.world import World
 
 
@@ -76,6 +77,17 @@ def test_the_synthetic_source_hands_on_everything_exact():
         ("forward_flow", exact.forward),
     ]:
         np.testing.assert_array_equal(clip[name], array)
+
+
+def test_the_synthetic_source_renders_no_flow_that_nobody_wants(monkeypatch):
+    clip = World("street", height=16, width=32, clips=2, length=6).frames(1, 2, 3)
+    monkeypatch.setattr(world_module, "_follow", None)
+    source = SyntheticSource(World("street", height=16, width=32, clips=2, length=6), flow=False)
+    assert source.provides == {"labels"}
+    known = source.read(1, 2, 3)
+    assert known.keys() == {"frames", "labels"}
+    np.testing.assert_array_equal(known["frames"], clip.frames)
+    np.testing.assert_array_equal(known["labels"], clip.labels)
 
 
 def test_the_recordings_next_to_the_checkout(shared, tmp_path):
