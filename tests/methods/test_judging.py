@@ -142,9 +142,12 @@ def test_runs_of_older_versions_are_what_they_were():
     config.image.kind, config.discriminator.norm = "resnet", "instance"
     config.discriminator.motion = config.balance = False
     config.weights.gradient_penalty = 0.0
-    old = ConfigDict(config.to_dict())
-    del old.image["kind"], old.discriminator["norm"], old.discriminator["motion"]
-    del old.weights["gradient_penalty"], old["balance"]
+    old = config.to_dict()
+    new = [("image", "kind"), ("discriminator", "norm"), ("discriminator", "motion")]
+    for group, field in [*new, ("weights", "gradient_penalty")]:
+        del old[group][field]
+    del old["balance"]
+    old = ConfigDict(old)
     assert method(old) == method(config)
 
 

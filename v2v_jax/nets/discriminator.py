@@ -43,13 +43,11 @@ class PatchDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, x: Array, motion: Array | None = None) -> Array:
         if self.motion != (motion is not None):
-            raise ValueError(
-                f"PatchDiscriminator: motion={self.motion}, but motion was "
-                f"{'not ' if motion is None else ''}given"
-            )
+            given = "not given" if motion is None else "given"
+            raise ValueError(f"PatchDiscriminator: motion={self.motion}, but motion was {given}")
         if motion is not None:
-            motion = jax.image.resize(motion, (*x.shape[:3], motion.shape[-1]), "nearest")
-            x = jnp.concatenate([x, motion.astype(x.dtype)], axis=-1)
+            moved = jax.image.resize(motion, (*x.shape[:3], motion.shape[-1]), "nearest")
+            x = jnp.concatenate([x, moved.astype(x.dtype)], axis=-1)
         normalised = self.norm == "instance"
         # No norm mends the scale of too small a kernel.
         init = normal_init if normalised else nn.initializers.he_normal()
