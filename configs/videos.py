@@ -3,6 +3,7 @@
 python -m v2v_jax.main --config=configs/videos.py --workdir=runs/mine \
     --config.data.source='a/*.mp4' --config.data.target='b/*.mp4'
 
+Judged with its motion: ``--config=configs/videos.py:motion`` (configs/methods/motion.py).
 A baseline instead: ``--config=configs/videos.py:cyclegan`` and the others of configs/methods.
 """
 

@@ -6,6 +6,7 @@ python -m v2v_jax.main --config=configs/viper2city.py --workdir=runs/viper2city 
     --config.data.source=data/viper --config.data.target=data/cityscapes \
     --config.content.weights=vgg16.safetensors --config.flow.weights=flownet2.safetensors
 
+Judged with its motion: ``--config=configs/viper2city.py:motion`` (configs/methods/motion.py).
 A baseline instead: ``--config=configs/viper2city.py:cyclegan`` and the others of configs/methods.
 """
 

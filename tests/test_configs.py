@@ -86,6 +86,9 @@ def test_the_papers_values():
     assert not config.truncate
     assert config.warm_up.steps == 0
     assert (config.image.upsample, config.image.up_init) == ("transpose", "normal")
+    assert config.image.kind == "resnet" and config.discriminator.norm == "instance"
+    assert not config.discriminator.motion and not config.balance
+    assert not config.weights.gradient_penalty and not config.optimizer.discriminator_rate
 
 
 def test_the_papers_networks():
@@ -101,6 +104,13 @@ def test_the_papers_networks():
 def test_the_demo_asks_for_random_weights_by_name():
     assert demo.get_config().content.weights == "random"
     assert default.get_config().content.weights == ""
+
+
+def test_a_discriminator_of_motion_has_a_past_to_judge():
+    """In every world, also where the paper's own history is 0."""
+    for world in WORLDS:
+        config = config_of(f"{world}:motion")
+        assert config.discriminator.motion and config.balance and config.history >= 1
 
 
 def test_files_are_worlds_tables_and_the_default():

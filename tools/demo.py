@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIG = "configs/demo.py"
+CONFIG = "configs/demo.py:motion"
 FASTER = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Huge pages for a step's temporary memory, which XLA:CPU asks for anew every time: a quarter of
 the step's time otherwise (docs/benchmarks.md)."""

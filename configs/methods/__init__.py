@@ -1,6 +1,6 @@
 """One overlay per method, laid over a world: ``--config=configs/demo.py:cyclegan``."""
 
-from configs.methods import bt, cycada, cyclegan, recyclegan, segmenter
+from configs.methods import bt, cycada, cyclegan, motion, recyclegan, segmenter
 
 OVERLAYS = {
     "cyclegan": (cyclegan.overlay,),
@@ -8,6 +8,7 @@ OVERLAYS = {
     "cycada": (cyclegan.overlay, cycada.overlay),
     "segmenter": (segmenter.overlay,),
     "bt": (bt.overlay,),
+    "motion": (motion.overlay,),
 }
 """What stands behind the colon -> what is laid over the world, in this order."""
 
