@@ -379,6 +379,32 @@ def test_evaluate_without_a_checkpoint(tmp_path, capsys):
     assert "holds no checkpoint: train first" in line
 
 
+def test_an_exported_model_translates_and_evaluates_as_its_run_and_trains_nothing(
+    workdir, video, tmp_path, capsys
+):
+    model = tmp_path / "model"
+    run("--mode=export", f"--workdir={workdir}", f"--output={model}")
+    mine, theirs = (load_player(path / "checkpoints")[0] for path in (model, workdir))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), mine, theirs))
+    whole, part = (
+        sum(f.stat().st_size for f in (path / "checkpoints").rglob("*") if f.is_file())
+        for path in (workdir, model)
+    )
+    assert part < whole / 3
+    for path in (model, workdir):
+        out = f"--output={path.parent}/{path.name}.mp4"
+        run("--mode=translate", f"--workdir={path}", f"--input={video}", out)
+    pair = [frames_of(path.parent / f"{path.name}.mp4")[0] for path in (model, workdir)]
+    np.testing.assert_array_equal(*pair)
+    line = refused(capsys, *DEMO, f"--workdir={model}")
+    assert "exported model" in line and "--init_from" in line
+    again = "--mode=export", f"--workdir={workdir}"
+    assert "holds checkpoints already" in refused(capsys, *again, f"--output={model}")
+    nowhere = "--mode=export", f"--workdir={tmp_path}", f"--output={tmp_path}/other"
+    assert "no checkpoint" in refused(capsys, *nowhere)
+    assert not (tmp_path / "other").exists()
+
+
 def test_describe_needs_no_data_no_weights_and_no_workdir(capsys):
     # Fewer terms compile faster.
     without = [f"--config.weights.{term}=0.0" for term in ("content", "cycle", "temporal")]

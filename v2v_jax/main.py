@@ -19,16 +19,23 @@ CONFIG = config_flags.DEFINE_config_file(
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "translate", "evaluate", "table", "describe"], "What to do."
+    "mode",
+    "train",
+    ["train", "translate", "evaluate", "table", "describe", "export"],
+    "What to do.",
 )
 INPUT = flags.DEFINE_string("input", None, "translate: a video, a folder or a glob.")
-OUTPUT = flags.DEFINE_string("output", None, "translate: an .mp4 file, or a folder.")
+OUTPUT = flags.DEFINE_string(
+    "output", None, "translate: an .mp4 file, or a folder; export: a folder."
+)
 STABILISE = flags.DEFINE_string("stabilise", None, "translate: a run that steadies the output.")
 PROCESSED = flags.DEFINE_string("processed", None, "translate: --input's flickering translation.")
 SIDE_BY_SIDE = flags.DEFINE_bool("side_by_side", False, "translate: write source | output.")
 SIZE = flags.DEFINE_list("size", None, "translate: height,width to work and write at.")
 DIRECTION = flags.DEFINE_string("direction", "to_target", "translate, evaluate: or to_source.")
-STEP = flags.DEFINE_integer("step", None, "translate, evaluate: checkpoint; default: the latest.")
+STEP = flags.DEFINE_integer(
+    "step", None, "translate, evaluate, export: checkpoint; default: the latest."
+)
 INIT_FROM = flags.DEFINE_string("init_from", None, "train: a run whose networks to start from.")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "Several processes: host:port of process 0.")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Several processes: how many.")
@@ -80,12 +87,20 @@ def _describe() -> None:
     print(describe.describe(**assembly.description(config)))
 
 
+def _export() -> None:
+    workdir, output = required(WORKDIR), required(OUTPUT)
+    from v2v_jax.training import exporting
+
+    exporting.export(workdir, output, STEP.value)
+
+
 MODES: dict[str, Callable[[], None]] = {
     "train": _train,
     "translate": _translate,
     "evaluate": _evaluate,
     "table": _table,
     "describe": _describe,
+    "export": _export,
 }
 
 

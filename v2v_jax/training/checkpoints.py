@@ -162,6 +162,11 @@ class Checkpoints:
         where = f"checkpoint {self.directory}/{step}"
         meta = _read_meta(self._manager, step, where)
         leaves = meta.pop("leaves")
+        if all(name.startswith("ema/") for name in leaves):
+            raise ValueError(
+                f"{where} is an exported model, not a run: train in another --workdir, with "
+                "--init_from to start from it"
+            )
         integrity.check_fit(leaves, like, where)
         like = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
