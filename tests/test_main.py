@@ -380,7 +380,7 @@ def test_evaluate_without_a_checkpoint(tmp_path, capsys):
 
 
 def test_an_exported_model_translates_and_evaluates_as_its_run_and_trains_nothing(
-    workdir, video, tmp_path, capsys
+    workdir, video, tmp_path, capsys, one_device
 ):
     model = tmp_path / "model"
     run("--mode=export", f"--workdir={workdir}", f"--output={model}")
