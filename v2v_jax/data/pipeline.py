@@ -110,8 +110,7 @@ def make_batches(
     )
     if use_given_flow and flow_of and stride != 1:
         raise ValueError(f"given flow joins neighbouring frames: it needs stride 1, not {stride}")
-    if labels and not (source.provides | target.provides) & {"labels"}:
-        raise ValueError("labels are asked for, but neither domain has any")
+    _check_labels(labels, source, target)
     span = (frames - 1) * stride + 1
     domains, loads = [], []
     for tag, (name, domain) in enumerate(zip(DOMAINS, (source, target), strict=True)):
@@ -280,6 +279,11 @@ def _check_flow(domain: Source, temporal_flip: float) -> None:
                 f"no {word} flow is known for {domain.names[0]}: estimate what is missing "
                 f"(flow.missing='dis'), or try a temporal flip of {other}"
             )
+
+
+def _check_labels(labels: bool, source: Source, target: Source) -> None:
+    if labels and not (source.provides | target.provides) & {"labels"}:
+        raise ValueError("labels are asked for, but neither domain has any")
 
 
 def _check_lengths(domain: Source, span: int, frames: int, stride: int) -> None:
