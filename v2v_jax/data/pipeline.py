@@ -286,6 +286,11 @@ def _check_flow(domain: Source, temporal_flip: float) -> None:
             )
 
 
+def _check_labels(labels: bool, source: Source, target: Source) -> None:
+    if labels and not (source.provides | target.provides) & {"labels"}:
+        raise ValueError("labels are asked for, but neither domain has any")
+
+
 def _check_lengths(domain: Source, span: int, frames: int, stride: int) -> None:
     short = [n for n, length in enumerate(domain.lengths) if length < span]
     if not short:
