@@ -12,12 +12,13 @@ import jax.numpy as jnp
 from v2v_jax.assembly import pretrained
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.players import image_generator
-from v2v_jax.nets.generator import ResnetGenerator
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.types import Params
 
 DIRECTION = "to_target"
 """What a stabiliser is trained over: translations of the source domain."""
+CODER = {"stem", "down_0", "down_1"}
+"""What every image generator begins with."""
 
 
 def params(config: Config) -> Params:
@@ -75,10 +76,11 @@ def _needed(config: Config) -> bool:
 def _described(network: Params, saved: Mapping[str, Any]) -> str:
     """What a run translates with, by its parameters and its saved config."""
     image = saved.get("image", {})
-    frame = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    if not pretrained.abstract(ResnetGenerator(blocks=0), frame).keys() <= network.keys():
+    if not network.keys() >= CODER:
         return f"no image generator of its own (its method is {saved.get('method')!r})"
+    kind = image.get("kind", "resnet")
+    last = image.get("upsample", "transpose") if kind == "resnet" else kind
     return (
         f"an image generator of {image.get('features')} features and {image.get('blocks')} blocks, "
-        f"{image.get('upsample', 'transpose')}"
+        f"{last}"
     )

@@ -13,8 +13,8 @@ import numpy as np
 
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.data import world
+from v2v_jax.assembly.players import image_generator
 from v2v_jax.evaluation.judges.fitting import apply, fit, signed
-from v2v_jax.nets.generator import ResnetGenerator
 from v2v_jax.types import Array
 
 PAIRS = 480
@@ -41,7 +41,7 @@ def trained_on_pairs(
         side = -1 if rng.random() < 0.5 else 1
         return frames[chosen][:, :, ::side], truth[chosen][:, :, ::side]
 
-    net = ResnetGenerator(**run.image)
+    net = image_generator(run)
     params = fit(net, _distance, draw, steps, run.seed, learning_rate)
     return lambda video: apply(net, params, video, _eight_bit)
 
