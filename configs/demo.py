@@ -20,8 +20,8 @@ OWN = {
     # clips of seed 0 (docs/meaning.md); two trained frames after three, for more steps a minute.
     "motion": {
         "discriminator.layers": 1, "content.zero_mean": False, "weights.content": 1.0,
-        "history": 3, "data.frames": 2, "steps": 600, "picture_every": 300,
-        "checkpoint_every": 300,
+        "history": 3, "data.frames": 2, "steps": 360, "picture_every": 180,
+        "checkpoint_every": 180,
     },
     # Upstream's 10 and 1e-4 are for longer runs; 10 and 1e-3 steadied half as much (docs/results).
     "bt": {

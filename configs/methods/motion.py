@@ -3,8 +3,9 @@
 python -m v2v_jax.main --config=configs/demo.py:motion --workdir=runs/motion
 
 Cost: 18.2 GFLOP a step at 64x128 with demo.py's networks (the paper's method there: 35).
-Expect truth/gain 0.3 after 600 steps, sky that stays sky, and the source's edges (docs/meaning.md).
-No labels, no trained network: sky stands still and facades rush by in every domain.
+Expect truth/gain 0.2 after 300 steps and 0.3 after 520, sky that stays sky, and the source's edges.
+No labels, no trained network: sky stands still and facades rush by in every domain
+(docs/meaning.md).
 """
 
 
