@@ -27,8 +27,8 @@ SIZE = (16, 32)
 def judging(**options):
     net = PatchDiscriminator(features=4, layers=1, norm="none", motion=True)
     return Recurrent(
-        image=Image(), fusion=Fusion(), discriminator=net, content=Content(), weights=WEIGHTS,
-        adversarial="lsgan", **({"history": 1} | options),
+        image=Image(), fusion=Fusion(), content=Content(), weights=WEIGHTS,
+        adversarial="lsgan", **({"history": 1, "discriminator": net} | options),
     )  # fmt: skip
 
 
@@ -108,6 +108,9 @@ def test_frequencies_are_running_means():
 def test_a_judge_of_motion_needs_a_past():
     with pytest.raises(ValueError, match=r"history=1.*discriminator\.motion=false"):
         judging(history=0)
+    net = PatchDiscriminator(features=4, layers=1)
+    with pytest.raises(ValueError, match=r"history=1.*balance=false"):
+        judging(history=0, discriminator=net, balance=True)
 
 
 def small(name=""):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -20,14 +19,9 @@ def image_generator(config: Config, dtype: Any = None) -> nn.Module:
     for field in CHOICES.keys() & config.image.keys():
         choice(config.image, field, CHOICES[field])
     net = choice(config.image, "kind", GENERATORS) if "kind" in config.image else ResnetGenerator
-    known = {field.name for field in dataclasses.fields(net)}
-    # What only the other kind has is left where it is.
-    every = {field.name for kind in GENERATORS.values() for field in dataclasses.fields(kind)}
-    options = {
-        name: value
-        for name, value in config.image.items()
-        if name != "kind" and (name in known or name not in every)
-    }
+    # What is chosen of a ResnetGenerator says nothing of another kind.
+    unused = {"kind"} if net is ResnetGenerator else {"kind", *CHOICES}
+    options = {name: value for name, value in config.image.items() if name not in unused}
     return net(**options, dtype=dtype)
 
 

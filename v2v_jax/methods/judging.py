@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from v2v_jax import losses
 from v2v_jax.methods.window import Window, apply
 from v2v_jax.ops.motion import KINDS, frequencies, motion_kind, motion_map
-from v2v_jax.recurrence import fold, unfold
+from v2v_jax.recurrence import fold
 from v2v_jax.types import Array, Params
 
 MEMORY = 0.98
@@ -55,17 +55,17 @@ def adversarial_terms(
             real patches then count as if every kind were as frequent in both.
     """
 
-    def verdict(images: Array, flow: Array) -> Array:
-        motion = [motion_map(fold(flow))] if judges_motion(discriminator) else []
-        return apply(discriminator, judge, fold(images), *motion)
+    def verdict(frames: Array, motion: Array) -> Array:
+        shown = [motion] if judges_motion(discriminator) else []
+        return apply(discriminator, judge, frames, *shown)
 
-    fake, truth = verdict(window.judged, window.motion), verdict(real, flow)
-    weights = None if seen is None else _ratios(*seen, flow, truth)
+    frames, motion = fold(real), motion_map(fold(flow))
+    fake = verdict(fold(window.judged), motion_map(fold(window.motion)))
+    truth = verdict(frames, motion)
+    weights = None if seen is None else _ratios(*seen, motion, truth)
     judging = {"discriminator": losses.discriminator_loss(truth, fake, form, weights)}
     if penalty:
-        judging["gradient_penalty"] = losses.gradient_penalty(
-            lambda images: verdict(unfold(images, real.shape[0]), flow), fold(real)
-        )
+        judging["gradient_penalty"] = losses.gradient_penalty(lambda x: verdict(x, motion), frames)
     return {"adversarial": losses.generator_loss(fake, form)}, judging
 
 
@@ -81,8 +81,8 @@ def remember(seen: Array, flow: Array) -> Array:
     return MEMORY * seen + (1 - MEMORY) * now
 
 
-def _ratios(mine: Array, other: Array, flow: Array, logits: Array) -> Array:
-    """Importance weights of a real domain's logits [N, h, w, 1]."""
+def _ratios(mine: Array, other: Array, motion: Array, logits: Array) -> Array:
+    """Importance weights of a real domain's logits [N, h, w, 1], by their ``motion_map``."""
     ratio = jnp.clip((mine + RARE) / (other + RARE), 1 / MOST, MOST)
-    weights = ratio[motion_kind(motion_map(fold(flow)))][..., None]
+    weights = ratio[motion_kind(motion)][..., None]
     return jax.lax.stop_gradient(jax.image.resize(weights, logits.shape, "linear"))

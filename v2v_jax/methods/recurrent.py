@@ -95,10 +95,11 @@ class Recurrent:
             raise ValueError(
                 f"cycle_memory: {self.cycle_memory!r} is neither 'source' nor 'reconstruction'"
             )
-        if judging.judges_motion(self.discriminator) and not self.history:
+        if (judging.judges_motion(self.discriminator) or self.balance) and not self.history:
             raise ValueError(
-                "history: 0, but a discriminator that judges motion needs a frame before the first "
-                "it judges: give --config.history=1 or more, or --config.discriminator.motion=false"
+                "history: 0, but judging or balancing motion needs a frame before the first that "
+                "is judged: give --config.history=1 or more, or --config.discriminator.motion="
+                "false and --config.balance=false"
             )
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:

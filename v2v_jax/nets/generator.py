@@ -104,8 +104,15 @@ class LocalAffine(nn.Module):
     def maps(self, x: Array) -> tuple[Array, Array]:
         """The two maps, s and b: float [N, H, W, 3] each."""
         y = _coded(x, self.features, self.blocks, self.dtype)
-        start = nn.initializers.zeros
-        y = Conv(6, 3, 1, None, True, True, start, dtype=self.dtype, name="affine")(y)
+        y = Conv(
+            6,
+            3,
+            reflect=True,
+            use_bias=True,
+            kernel_init=nn.initializers.zeros,
+            dtype=self.dtype,
+            name="affine",
+        )(y)
         y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
         scale, shift = jnp.split(jax.image.resize(y, (*x.shape[:3], 6), "linear"), 2, axis=-1)
         return scale, shift

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jax
 from absl import logging
 
 from v2v_jax.training.checkpoints import Checkpoints, load_player, saved_steps
 
 
 def export(workdir: str | Path, output: str | Path, step: int | None = None) -> None:
-    """Copies a run's averaged generators into a workdir of their own, verified bit for bit.
+    """Copies a run's averaged generators into a workdir of their own, verified by checksum.
 
     What translates and evaluates a run takes the copy as it is; training starts from it with
     ``--init_from`` and cannot resume it.
@@ -25,19 +24,16 @@ def export(workdir: str | Path, output: str | Path, step: int | None = None) -> 
         FileNotFoundError: the run has no such checkpoint.
         FileExistsError: ``output`` holds checkpoints.
         OSError: it cannot be written.
-        ValueError: the run's bytes have changed, or those written are not those read.
+        DamagedCheckpoint: the run's bytes have changed, or those written are not those read.
     """
     source, target = Path(workdir) / "checkpoints", Path(output) / "checkpoints"
     params, meta = load_player(source, step)
     if saved_steps(target):
         raise FileExistsError(f"--output: {output} holds checkpoints already: give another folder")
-    step = saved_steps(source.absolute())[-1] if step is None else step
+    step = saved_steps(source)[-1] if step is None else step
     checkpoints = Checkpoints(target)
     checkpoints.save(step, {"ema": params}, meta)
     checkpoints.close()
-    written, _ = load_player(target, step)
-    same = jax.tree.map(lambda a, b: bool((a == b).all()), params, written)
-    if not jax.tree.all(same):
-        raise ValueError(f"{output}: what was written is not what was read (a failing disk?)")
+    load_player(target, step)  # Verifies the checksum of every leaf.
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     logging.info("exported step %d of %s to %s: %.1f MB", step, workdir, output, size / 1e6)
