@@ -162,7 +162,7 @@ class Checkpoints:
         where = f"checkpoint {self.directory}/{step}"
         meta = _read_meta(self._manager, step, where)
         leaves = meta.pop("leaves")
-        if all(name.startswith("ema/") for name in leaves):
+        if _only_players(leaves) and not _only_players(integrity.named_leaves(like)):
             raise ValueError(
                 f"{where} is an exported model, not a run: train in another --workdir, with "
                 "--init_from to start from it"
@@ -179,6 +179,10 @@ class Checkpoints:
         """Waits for the running save and closes; raises its OSError."""
         self.wait()
         self._manager.close()
+
+
+def _only_players(leaves: dict[str, Any]) -> bool:
+    return all(name.startswith("ema/") for name in leaves)
 
 
 def load_player(directory: str | Path, step: int | None = None) -> tuple[Params, dict[str, Any]]:
