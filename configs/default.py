@@ -57,6 +57,7 @@ def get_config() -> Any:
     config.discriminator.layers = 3  # 3 judges 70x70 pixels
     config.discriminator.norm = "instance"  # "none" shows D absolute colours
     config.discriminator.motion = False  # judge frames together with their flow; needs history
+    config.discriminator.labels = False  # judge frames together with their labels; of both domains
 
     config.content = ConfigDict()  # feature extractor of eq. 6
     config.content.net = "vgg16"  # or "vgg19"

@@ -23,6 +23,11 @@ OWN = {
         "history": 3, "data.frames": 2, "steps": 360, "picture_every": 180,
         "checkpoint_every": 180,
     },
+    "labels": {
+        "discriminator.layers": 1, "content.zero_mean": False, "weights.content": 1.0,
+        "history": 3, "data.frames": 2, "steps": 360, "picture_every": 180,
+        "checkpoint_every": 180,
+    },
     # Upstream's 10 and 1e-4 are for longer runs; 10 and 1e-3 steadied half as much (docs/results).
     "bt": {
         "data.batch_size": 1, "data.frames": 6, "stabiliser.features": 16, "stabiliser.blocks": 2,

@@ -1,6 +1,6 @@
 """One overlay per method, laid over a world: ``--config=configs/demo.py:cyclegan``."""
 
-from configs.methods import bt, cycada, cyclegan, motion, recyclegan, segmenter
+from configs.methods import bt, cycada, cyclegan, labels, motion, recyclegan, segmenter
 
 OVERLAYS = {
     "cyclegan": (cyclegan.overlay,),
@@ -9,6 +9,7 @@ OVERLAYS = {
     "segmenter": (segmenter.overlay,),
     "bt": (bt.overlay,),
     "motion": (motion.overlay,),
+    "labels": (motion.overlay, labels.overlay),
 }
 """What stands behind the colon -> what is laid over the world, in this order."""
 

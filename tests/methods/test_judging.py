@@ -14,7 +14,7 @@ from configs import demo
 from v2v_jax import losses
 from v2v_jax.assembly.methods import method
 from v2v_jax.assembly.players import discriminator, image_generator
-from v2v_jax.methods.judging import nothing_seen, remember
+from v2v_jax.methods.judging import Known, nothing_seen, remember
 from v2v_jax.methods.recurrent import Recurrent, Weights
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.generator import LocalAffine, ResnetGenerator
@@ -98,9 +98,10 @@ def test_balance_weighs_what_the_translated_domain_has_more_of():
 
 def test_frequencies_are_running_means():
     flow = jnp.zeros((1, 2, *SIZE, 2))
-    seen = nothing_seen()
+    net = PatchDiscriminator(motion=True)
+    seen = nothing_seen(net)
     for _ in range(400):
-        seen = remember(seen, flow)
+        seen = remember(net, seen, Known(flow))
     np.testing.assert_allclose(seen.sum(), 1, rtol=1e-3)
     assert seen.shape == (KINDS,)
 
@@ -158,3 +159,70 @@ def test_modules_compare_by_their_fields():
     """What the comparison above rests on."""
     assert PatchDiscriminator(4) != PatchDiscriminator(4, motion=True)
     assert isinstance(PatchDiscriminator(4), nn.Module)
+
+
+LABELS = PatchDiscriminator(features=4, layers=1, norm="none", labels=True)
+
+
+def labelled(batch, source, target):
+    """The batch with label maps, train ids [H, W] or one for everything."""
+    shape = batch["source"]["frames"].shape[:4]
+    maps = {"source": source, "target": target}
+    return {
+        name: batch[name] | {"labels": jnp.broadcast_to(jnp.asarray(value, jnp.int32), shape)}
+        for name, value in maps.items()
+    }
+
+
+@pytest.mark.parametrize("history", [0, 2])
+def test_labels_change_the_verdict(history):
+    """Of real frames and of translated ones, each by its own domain's labels."""
+    batch, made = draw_batch(frames=4, size=SIZE), judging(discriminator=LABELS, history=history)
+    _, before = terms(made, labelled(batch, 10, 10))
+    _, real = terms(made, labelled(batch, 10, 2))
+    _, fake = terms(made, labelled(batch, 2, 10))
+    judged, asked = "to_target/discriminator", "to_target/adversarial"
+    assert abs(float(before.terms[judged] - real.terms[judged])) > 1e-4
+    np.testing.assert_allclose(before.terms[asked], real.terms[asked], rtol=1e-5)
+    assert abs(float(before.terms[asked] - fake.terms[asked])) > 1e-4
+
+
+def test_what_is_translated_is_judged_with_its_own_frames_labels():
+    """Labels of the history's frames are not looked at, those of every trained frame are."""
+    batch, made = draw_batch(frames=4, size=SIZE), judging(discriminator=LABELS, history=2)
+    batch = labelled(batch, 10, 10)
+    found = []
+    for t in range(4):
+        labels = batch["source"]["labels"].at[:, t].set(2)
+        _, aux = terms(made, batch | {"source": batch["source"] | {"labels": labels}})
+        found.append(float(aux.terms["to_target/adversarial"]))
+    _, plain = terms(made, batch)
+    changed = [abs(value - float(plain.terms["to_target/adversarial"])) > 1e-4 for value in found]
+    assert changed == [False, False, True, True]
+
+
+def test_balance_counts_classes_where_labels_are_judged():
+    batch, made = draw_batch(frames=4, size=SIZE), judging(discriminator=LABELS, balance=True)
+    half = np.full(SIZE, 2)
+    half[: SIZE[0] // 2] = 255
+    _, aux = terms(made, labelled(batch, 10, half))
+    np.testing.assert_allclose(aux.memory["to_target"], 0.02 * np.eye(20)[10], atol=1e-6)
+    np.testing.assert_allclose(
+        aux.memory["to_source"], 0.01 * (np.eye(20)[2] + np.eye(20)[19]), atol=1e-6
+    )
+    _, plain = terms(judging(discriminator=LABELS), labelled(batch, 10, half))
+    name = "to_target/discriminator"
+    assert abs(float(aux.terms[name] - plain.terms[name])) > 1e-3
+
+
+def test_a_judge_of_labels_says_who_has_none():
+    batch, made = draw_batch(frames=4, size=SIZE), judging(discriminator=LABELS)
+    with pytest.raises(ValueError, match=r"no labels.*data\.labels=true"):
+        terms(made, batch)
+
+
+def test_a_per_frame_method_has_no_labels_to_judge():
+    config = small("cyclegan")
+    config.discriminator.labels = True
+    with pytest.raises(ValueError, match=r"'cyclegan'.*discriminator\.labels=false"):
+        method(config)

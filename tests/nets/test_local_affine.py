@@ -67,7 +67,17 @@ def test_a_judge_of_motion_wants_motion_and_uses_it():
     params = drawn(net, x, motion)
     first, second = (net.apply({"params": params}, x, m) for m in (motion, -motion))
     assert float(jnp.max(jnp.abs(first - second))) > 0.1
-    with pytest.raises(ValueError, match="motion was not given"):
+    with pytest.raises(ValueError, match="judges motion, but was given 0 maps"):
         net.init(jax.random.key(0), x)
-    with pytest.raises(ValueError, match="motion was given"):
+    with pytest.raises(ValueError, match="judges frames alone, but was given 1 maps"):
         PatchDiscriminator(4, 1).init(jax.random.key(0), x, motion)
+
+
+def test_a_judge_of_motion_and_labels_wants_both():
+    net = PatchDiscriminator(4, 1, motion=True, labels=True)
+    x, motion, labels = draw(1, 16, 32, 3), draw(1, 4, 8, 4), draw(1, 16, 32, 19)
+    params = drawn(net, x, motion, labels)
+    first, second = (net.apply({"params": params}, x, motion, m) for m in (labels, -labels))
+    assert float(jnp.max(jnp.abs(first - second))) > 0.1
+    with pytest.raises(ValueError, match="judges motion and labels, but was given 1 maps"):
+        net.init(jax.random.key(0), x, motion)

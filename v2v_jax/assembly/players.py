@@ -31,13 +31,14 @@ def discriminator(config: Config, dtype: Any = None, *, per_frame: bool = False)
     Args:
         config: of the run.
         dtype: of the convolutions.
-        per_frame: for a method that has no flow.
+        per_frame: for a method that shows D frames alone.
     """
     if "norm" in config.discriminator:  # Runs of older versions have none.
         choice(config.discriminator, "norm", {norm: None for norm in NORMS})
-    if per_frame and config.discriminator.get("motion", False):
-        raise ValueError(
-            f"config.discriminator.motion: method {config.method!r} judges single frames, which "
-            "have no motion: give --config.discriminator.motion=false"
-        )
+    for known in ("motion", "labels"):
+        if per_frame and config.discriminator.get(known, False):
+            raise ValueError(
+                f"config.discriminator.{known}: method {config.method!r} judges frames alone: give "
+                f"--config.discriminator.{known}=false"
+            )
     return PatchDiscriminator(**config.discriminator, dtype=dtype)

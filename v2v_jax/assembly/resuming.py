@@ -21,7 +21,8 @@ how often, and where things lie."""
 
 AS_BEFORE = {
     "image.kind": "resnet", "image.upsample": "transpose", "image.up_init": "normal",
-    "discriminator.norm": "instance", "discriminator.motion": False, "balance": False,
+    "discriminator.norm": "instance", "discriminator.motion": False,
+    "discriminator.labels": False, "balance": False,
     "weights.gradient_penalty": 0.0, "optimizer.discriminator_rate": 0.0,
     "warm_up.steps": 0, "warm_up.batch": 6, "warm_up.learning_rate": 2e-3,
 }  # fmt: skip

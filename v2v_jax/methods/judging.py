@@ -1,6 +1,8 @@
-"""What a discriminator says of clips (eq. 3), with or without their motion."""
+"""What a discriminator says of clips (eq. 3), knowing how they move or what is in them, or not."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -8,6 +10,7 @@ import jax.numpy as jnp
 
 from v2v_jax import losses
 from v2v_jax.methods.window import Window, apply
+from v2v_jax.ops.classes import CLASSES, class_kind, class_map
 from v2v_jax.ops.motion import KINDS, frequencies, motion_kind, motion_map
 from v2v_jax.recurrence import fold
 from v2v_jax.types import Array, Params
@@ -15,8 +18,22 @@ from v2v_jax.types import Array, Params
 MEMORY = 0.98
 """Share of the frequencies that the next step keeps."""
 MOST = 8.0
-"""The most that a rare kind of motion counts for."""
+"""The most that a rare kind of place counts for."""
 RARE = 1e-4
+
+
+class Known(NamedTuple):
+    """What is known of a clip's frames besides their pixels."""
+
+    flow: Array
+    """[B, T, H, W, 2], pixels, of every frame towards the one before."""
+    labels: Array | None = None
+    """int [B, T, H, W], train ids; None where the clips bring none."""
+
+    def since(self, start: int) -> Known:
+        """Without the first ``start`` frames of a clip whose flow begins at the second frame."""
+        labels = None if self.labels is None else self.labels[:, start:]
+        return Known(self.flow[:, max(start - 1, 0) :], labels)
 
 
 def judges_motion(discriminator: nn.Module) -> bool:
@@ -24,10 +41,26 @@ def judges_motion(discriminator: nn.Module) -> bool:
     return getattr(discriminator, "motion", False)
 
 
+def judges_labels(discriminator: nn.Module) -> bool:
+    """Whether it is to be shown what is in the frames."""
+    return getattr(discriminator, "labels", False)
+
+
+def check_past(discriminator: nn.Module, balance: bool, history: int) -> None:
+    """Raises a ValueError where motion is to be judged or balanced that no past frame shows."""
+    moves = balance and not judges_labels(discriminator)
+    if (judges_motion(discriminator) or moves) and not history:
+        raise ValueError(
+            "history: 0, but judging or balancing motion needs a frame before the first that "
+            "is judged: give --config.history=1 or more, or --config.discriminator.motion="
+            "false and --config.balance=false"
+        )
+
+
 def init_judge(discriminator: nn.Module, rng: Array, frame: Array) -> Params:
     """Random parameters for frames [N, H, W, 3]."""
-    still = [motion_map(jnp.zeros_like(frame[..., :2]))] if judges_motion(discriminator) else []
-    return discriminator.init(rng, frame, *still)["params"]
+    still = Known(jnp.zeros_like(frame[None, ..., :2]), jnp.zeros(frame[None, ..., 0].shape, int))
+    return discriminator.init(rng, frame, *_hints(discriminator, still))["params"]
 
 
 def adversarial_terms(
@@ -35,8 +68,8 @@ def adversarial_terms(
     judge: Params,
     window: Window,
     real: Array,
-    flow: Array,
     *,
+    known: tuple[Known, Known],
     form: str,
     penalty: bool,
     seen: tuple[Array, Array] | None = None,
@@ -48,41 +81,71 @@ def adversarial_terms(
         judge: its parameters.
         window: translated frames.
         real: frames of the domain they are to look like, float [B, K, H, W, 3].
-        flow: of those frames, in pixels [B, K, H, W, 2]; read where D judges motion.
+        known: of the window's K frames, and of ``real``.
         form: see ``losses.adversarial``.
         penalty: whether to return "gradient_penalty" too.
-        seen: how frequent every kind of motion is in the translated domain and in the real one;
+        seen: how frequent every kind of place is in the translated domain and in the real one;
             real patches then count as if every kind were as frequent in both.
+
+    Raises:
+        ValueError: D judges labels and the clips bring none.
     """
 
-    def verdict(frames: Array, motion: Array) -> Array:
-        shown = [motion] if judges_motion(discriminator) else []
-        return apply(discriminator, judge, frames, *shown)
+    def verdict(frames: Array, hints: tuple[Array, ...]) -> Array:
+        return apply(discriminator, judge, frames, *hints)
 
-    frames, motion = fold(real), motion_map(fold(flow))
-    fake = verdict(fold(window.judged), motion_map(fold(window.motion)))
-    truth = verdict(frames, motion)
-    weights = None if seen is None else _ratios(*seen, motion, truth)
+    labels = known[0].labels
+    mine = Known(
+        window.of_judged(known[0].flow), None if labels is None else window.of_judged(labels)
+    )
+    frames, hints = fold(real), _hints(discriminator, known[1])
+    fake = verdict(fold(window.judged), _hints(discriminator, mine))
+    truth = verdict(frames, hints)
+    weights = None if seen is None else _ratios(*seen, _kinds(discriminator, known[1]), truth)
     judging = {"discriminator": losses.discriminator_loss(truth, fake, form, weights)}
     if penalty:
-        judging["gradient_penalty"] = losses.gradient_penalty(lambda x: verdict(x, motion), frames)
+        judging["gradient_penalty"] = losses.gradient_penalty(lambda x: verdict(x, hints), frames)
     return {"adversarial": losses.generator_loss(fake, form)}, judging
 
 
-def nothing_seen() -> Array:
-    """Before the first batch."""
-    return jnp.zeros(KINDS, jnp.float32)
+def nothing_seen(discriminator: nn.Module) -> Array:
+    """How frequent every kind of place was before the first batch."""
+    return jnp.zeros(CLASSES + 1 if judges_labels(discriminator) else KINDS, jnp.float32)
 
 
-def remember(seen: Array, flow: Array) -> Array:
-    """The running frequencies [KINDS] of a domain's kinds of motion; flow [B, T, H, W, 2]."""
-    now = frequencies(motion_kind(motion_map(fold(flow))))
+def remember(discriminator: nn.Module, seen: Array, known: Known) -> Array:
+    """The running frequencies of a domain's kinds of place, shaped as ``nothing_seen``'s."""
+    now = frequencies(_kinds(discriminator, known), len(seen))
     # Its sum tells how much was seen, so that the first batches count in full.
     return MEMORY * seen + (1 - MEMORY) * now
 
 
-def _ratios(mine: Array, other: Array, motion: Array, logits: Array) -> Array:
-    """Importance weights of a real domain's logits [N, h, w, 1], by their ``motion_map``."""
+def _hints(discriminator: nn.Module, known: Known) -> tuple[Array, ...]:
+    """What the discriminator is shown besides the frames [N, h, w, C] each."""
+    hints = [motion_map(fold(known.flow))] if judges_motion(discriminator) else []
+    if judges_labels(discriminator):
+        hints.append(class_map(_labels(known)))
+    return tuple(hints)
+
+
+def _kinds(discriminator: nn.Module, known: Known) -> Array:
+    """The kind of every place, int [N, h, w]: its class, or how it moves."""
+    if judges_labels(discriminator):
+        return class_kind(_labels(known))
+    return motion_kind(motion_map(fold(known.flow)))
+
+
+def _labels(known: Known) -> Array:
+    if known.labels is None:
+        raise ValueError(
+            "discriminator.labels: a domain's clips bring no labels: prepare both data sets with "
+            "labels and give --config.data.labels=true, or --config.discriminator.labels=false"
+        )
+    return fold(known.labels)
+
+
+def _ratios(mine: Array, other: Array, kinds: Array, logits: Array) -> Array:
+    """Importance weights of a real domain's logits [N, h, w, 1], by the kind of every place."""
     ratio = jnp.clip((mine + RARE) / (other + RARE), 1 / MOST, MOST)
-    weights = ratio[motion_kind(motion)][..., None]
+    weights = ratio[kinds][..., None]
     return jax.lax.stop_gradient(jax.image.resize(weights, logits.shape, "linear"))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from v2v_jax import losses, recurrence
 from v2v_jax.methods import base, judging
+from v2v_jax.methods.judging import Known
 from v2v_jax.methods.terms import cycle_terms, temporal_term
 from v2v_jax.methods.window import Networks, apply, clip_flows, decode, translate_window
 from v2v_jax.ops.warp import occlusion_mask
@@ -46,7 +47,9 @@ class Recurrent:
         image: the image generator I, [N, H, W, 3] -> [N, H, W, 3].
         fusion: the fusion block F, (raw, warped) -> mask.
         discriminator: D, [N, H, W, 3] -> logits; where its ``motion`` is set it is given
-            ``ops.motion.motion_map`` of the same frames too, and ``history`` must be at least 1.
+            ``ops.motion.motion_map`` of the same frames too, and ``history`` must be at least 1;
+            where its ``labels`` is set, ``ops.classes.class_map``, and both domains' clips must
+            bring labels.
         content: feature extractor of eq. 6, instance norm included.
         flow: in-graph estimator; None where the clips bring their flow.
         weights: eq. 8.
@@ -59,9 +62,10 @@ class Recurrent:
         history: frames rolled in without gradient before the trained ones.
         gate: multiply the fusion mask by eq. 7's occlusion mask, so that pixels whose flow the
             source itself contradicts are always synthesised.
-        balance: let D's real patches count as if every kind of motion (``ops.motion``) were as
-            frequent there as in the frames that are translated, so that a domain with less sky
-            does not ask for less sky.  The frequencies are the method's memory.
+        balance: let D's real patches count as if every kind of motion (``ops.motion``), or, where
+            D is shown labels, every class, were as frequent there as in the frames that are
+            translated, so that a domain with less sky does not ask for less sky.  The frequencies
+            are the method's memory.
         gate_squared: in Lai et al.'s squared form; False: as eq. 7 prints it (Table 6's rule).
     """
 
@@ -95,12 +99,7 @@ class Recurrent:
             raise ValueError(
                 f"cycle_memory: {self.cycle_memory!r} is neither 'source' nor 'reconstruction'"
             )
-        if (judging.judges_motion(self.discriminator) or self.balance) and not self.history:
-            raise ValueError(
-                "history: 0, but judging or balancing motion needs a frame before the first that "
-                "is judged: give --config.history=1 or more, or --config.discriminator.motion="
-                "false and --config.balance=false"
-            )
+        judging.check_past(self.discriminator, self.balance, self.history)
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of both players."""
@@ -122,7 +121,9 @@ class Recurrent:
 
     def init_memory(self, batch: Batch) -> Any:
         """The paper's method keeps none; ``balance``: how frequent every kind of motion is."""
-        return {name: judging.nothing_seen() for name in self.directions} if self.balance else {}
+        if not self.balance:
+            return {}
+        return {name: judging.nothing_seen(self.discriminator) for name in self.directions}
 
     def losses(
         self, params: dict[str, Params], frozen: Params, memory: Any, batch: Batch, rng: Array
@@ -131,8 +132,10 @@ class Recurrent:
         clips = {"to_target": batch["source"], "to_source": batch["target"]}
         frames = {name: decode(clip["frames"]) for name, clip in clips.items()}
         flows = clip_flows(self.flow, frozen, clips, frames)
+        known = {name: Known(flows[name], clip.get("labels")) for name, clip in clips.items()}
         if self.balance:
-            memory = {name: judging.remember(memory[name], flows[name]) for name in self.directions}
+            judge = self.discriminator
+            memory = {n: judging.remember(judge, memory[n], known[n]) for n in self.directions}
         total = {player: jnp.zeros((), frames["to_target"].dtype) for player in self.players}
         terms: dict[str, Array] = {}
         pictures: dict[str, Array] = {}
@@ -144,9 +147,9 @@ class Recurrent:
                 judge,
                 frozen,
                 frames[name],
-                flows[name],
+                known[name],
                 frames[other],
-                flows[other],
+                known[other],
                 (memory[name], memory[other]) if self.balance else None,
             )
             weights = dataclasses.asdict(self.weights)
@@ -196,9 +199,9 @@ class Recurrent:
         judge: Params,
         frozen: Params,
         frames: Array,
-        flow: Array,
+        known: Known,
         real: Array,
-        real_flow: Array,
+        real_known: Known,
         seen: tuple[Array, Array] | None,
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """One direction's terms: the generator's, the discriminator's, and pictures."""
@@ -207,7 +210,7 @@ class Recurrent:
             forth,
             back if self.weights.cycle and self.cycle_memory == "reconstruction" else None,
             frames,
-            flow,
+            known.flow,
             history=self.history,
             trust=self._trust,
             truncate=self.truncate,
@@ -221,8 +224,11 @@ class Recurrent:
                 judge,
                 window,
                 real[:, self.history :],
-                # A flow ends at every frame but the first.
-                real_flow[:, max(self.history - 1, 0) :],
+                known=(
+                    # Without history the first trained frame's flow is 0.
+                    Known(window.flow, known.since(self.history).labels),
+                    real_known.since(self.history),
+                ),
                 form=self.adversarial,
                 penalty=bool(self.weights.gradient_penalty),
                 seen=seen,

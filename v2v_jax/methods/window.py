@@ -44,14 +44,11 @@ class Window(NamedTuple):
     @property
     def originals(self) -> Array:
         """The x_t that belong to ``judged``."""
-        frames = jnp.concatenate([self.frames, self.frames[:, 1:]], axis=1)
-        return frames[:, : self.judged.shape[1]]
+        return self.of_judged(self.frames)
 
-    @property
-    def motion(self) -> Array:
-        """The flow of ``originals``."""
-        flow = jnp.concatenate([self.flow, self.flow[:, 1:]], axis=1)
-        return flow[:, : self.judged.shape[1]]
+    def of_judged(self, values: Array) -> Array:
+        """What belongs to ``judged`` of what belongs to the K frames, [B, K, ...]."""
+        return jnp.concatenate([values, values[:, 1:]], axis=1)[:, : self.judged.shape[1]]
 
 
 def translate_window(

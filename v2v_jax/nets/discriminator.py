@@ -19,7 +19,8 @@ class PatchDiscriminator(nn.Module):
     """Judges overlapping patches: 70x70 pixels, 2,763,841 parameters at 64 features, 3 layers.
 
     Call with float [N, H, W, 3] in [-1, 1], and where ``motion`` is set with what moved in those
-    frames, ``ops.motion.motion_map``, float [N, h, w, C] of any size; returns logits, float32 or
+    frames, ``ops.motion.motion_map``, float [N, h, w, C] of any size, and where ``labels`` is set
+    with what is in them, ``ops.classes.class_map``, in this order; returns logits, float32 or
     wider, one per patch: [N, h, w, 1], [N, 30, 62, 1] for 256x512.
 
     Attributes:
@@ -29,25 +30,30 @@ class PatchDiscriminator(nn.Module):
             and wants a gradient penalty.
         motion: judge frames together with their motion: what stands still at the horizon is to
             look like what does so in the other domain, and what rushes by like what rushes by.
+        labels: judge frames together with their labels: sky is to look like sky.
 
     Raises:
-        ValueError: motion missing where it is wanted, or given where it is not.
+        ValueError: motion or labels missing where they are wanted, or given where they are not.
     """
 
     features: int = 64
     layers: int = 3
     norm: str = "instance"
     motion: bool = False
+    labels: bool = False
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array, motion: Array | None = None) -> Array:
-        if self.motion != (motion is not None):
-            given = "not given" if motion is None else "given"
-            raise ValueError(f"PatchDiscriminator: motion={self.motion}, but motion was {given}")
-        if motion is not None:
-            moved = jax.image.resize(motion, (*x.shape[:3], motion.shape[-1]), "nearest")
-            x = jnp.concatenate([x, moved.astype(x.dtype)], axis=-1)
+    def __call__(self, x: Array, *known: Array) -> Array:
+        if len(known) != self.motion + self.labels:
+            wanted = [name for name in ("motion", "labels") if getattr(self, name)]
+            raise ValueError(
+                f"PatchDiscriminator judges {' and '.join(wanted) or 'frames alone'}, but "
+                f"was given {len(known)} maps besides the frames"
+            )
+        for one in known:
+            one = jax.image.resize(one, (*x.shape[:3], one.shape[-1]), "nearest")
+            x = jnp.concatenate([x, one.astype(x.dtype)], axis=-1)
         normalised = self.norm == "instance"
         # No norm mends the scale of too small a kernel.
         init = normal_init if normalised else nn.initializers.he_normal()

@@ -57,6 +57,6 @@ def motion_kind(motion: Array) -> Array:
     return speed.astype(jnp.int32) * (ROWS // 2) + height
 
 
-def frequencies(kinds: Array) -> Array:
-    """The share of every kind among ``motion_kind``'s places: float32 [KINDS], sums to 1."""
-    return jnp.mean(jax.nn.one_hot(kinds.reshape(-1), KINDS), axis=0)
+def frequencies(kinds: Array, count: int = KINDS) -> Array:
+    """The share of every kind among places: float32 [count], sums to 1."""
+    return jnp.bincount(kinds.reshape(-1), length=count) / kinds.size

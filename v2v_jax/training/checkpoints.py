@@ -162,11 +162,7 @@ class Checkpoints:
         where = f"checkpoint {self.directory}/{step}"
         meta = _read_meta(self._manager, step, where)
         leaves = meta.pop("leaves")
-        if _only_players(leaves) and not _only_players(integrity.named_leaves(like)):
-            raise ValueError(
-                f"{where} is an exported model, not a run: train in another --workdir, with "
-                "--init_from to start from it"
-            )
+        integrity.check_whole(leaves, like, where)
         integrity.check_fit(leaves, like, where)
         like = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
@@ -179,10 +175,6 @@ class Checkpoints:
         """Waits for the running save and closes; raises its OSError."""
         self.wait()
         self._manager.close()
-
-
-def _only_players(leaves: dict[str, Any]) -> bool:
-    return all(name.startswith("ema/") for name in leaves)
 
 
 def load_player(directory: str | Path, step: int | None = None) -> tuple[Params, dict[str, Any]]:

@@ -70,6 +70,19 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+def check_whole(leaves: dict[str, Any], like: Any, where: str) -> None:
+    """Raises a ValueError where a run's whole state is wanted and an exported model is stored."""
+
+    def exported(names: Any) -> bool:
+        return all(name.startswith("ema/") for name in names)
+
+    if exported(leaves) and not exported(named_leaves(like)):
+        raise ValueError(
+            f"{where} is an exported model, not a run: train in another --workdir, with "
+            "--init_from to start from it"
+        )
+
+
 def check_fit(leaves: dict[str, Any], like: Any, where: str) -> None:
     """Raises a ValueError that names the leaves which ``like`` wants otherwise than stored."""
     wanted = {n: (list(x.shape), str(x.dtype)) for n, x in named_leaves(like).items()}
