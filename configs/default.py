@@ -21,6 +21,7 @@ def get_config() -> Any:
     config.data.kind = "videos"
     config.data.source = ""  # videos: a glob; records: a folder[@split]; synthetic: "game"
     config.data.target = ""  # videos: a glob; records: a folder[@split]; synthetic: "street"
+    config.data.fps = 25.0  # of frame folders, which do not say (KITTI: 10), when translated
     config.data.size = (256, 512)  # height, width; both divisible by 4
     config.data.load_size = ()  # height, width to crop data.size from, at random; (): no crop
     config.data.batch_size = 1  # clips of each domain, over all devices and processes

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Collection
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluati
 from v2v_jax.assembly.stabilising import stabilised
 from v2v_jax.assembly.starting import described_warm_up, initial, warm_up
 from v2v_jax.data.media.inputs import list_inputs
+from v2v_jax.data.media.outputs import check_output, open_output
 from v2v_jax.data.media.reader import open_video
-from v2v_jax.data.media.writer import VideoWriter
+from v2v_jax.data.media.timing import exact_rate
 from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods.base import flow_of
@@ -119,6 +121,8 @@ def translation(
     *,
     stabilise: str | None = None,
     processed: str | None = None,
+    fps: str | None = None,
+    frames: str | None = None,
 ) -> Callable[..., None]:
     """``translator.translate_files`` with everything bound but its options.
 
@@ -131,6 +135,9 @@ def translation(
         output: a file or a folder, see ``translator.plan_outputs``.
         stabilise: the run of a stabiliser that steadies what comes out; None for none.
         processed: what was made of ``inputs``, in the same order, to be steadied; None: translate.
+        fps: of frame folders, "25" or "30000/1001"; videos are brought to that constant rate.
+            None: videos keep their times, folders have the run's ``config.data.fps``.
+        frames: "png" or "jpg" for a folder of pictures of each input; None: videos.
 
     Raises:
         ValueError, OSError: flags that do not go together; paths that do not exist or cannot be
@@ -143,19 +150,33 @@ def translation(
         )
     originals = list_inputs(inputs)
     pairs = pair_up(originals, list_inputs(processed)) if processed else {}
-    jobs = plan_outputs(originals, output, list(pairs.values()))
+    jobs = plan_outputs(originals, output, list(pairs.values()), frames=frames)
     for _, result in jobs:
+        check_output(result)
         _check_folder(result)
+    forced = None if fps is None else exact_rate(fps)
     if stabilise:
         restored, generator = stabilised(workdir, stabilise, direction, step)
         translator = Translator(restored.method, generator, restored.frozen, restored.host_flow)
     else:
         translator = v2v_jax.Translator.load(workdir or "", direction, step)
 
-    def reader(path: Path) -> Any:
-        return open_pair(open_video, path, pairs[path]) if processed else open_video(path)
+    of_folders = forced
+    if forced is None and any(path.is_dir() for path in (*originals, *pairs.values())):
+        of_folders = _folder_rate(workdir or stabilise or "", step)
+    opening = functools.partial(open_video, fps=of_folders or 25)
 
-    return functools.partial(translate_files, translator, jobs, reader, VideoWriter)
+    def reader(path: Path) -> Any:
+        return open_pair(opening, path, pairs[path]) if processed else opening(path)
+
+    writer = functools.partial(open_output, forced=forced)
+    return functools.partial(translate_files, translator, jobs, reader, writer)
+
+
+def _folder_rate(workdir: str, step: int | None) -> Fraction:
+    """What the run says of frame folders; runs of older versions say nothing."""
+    saved = load_player(Path(workdir).resolve() / "checkpoints", step)[1]["config"]
+    return exact_rate(saved.get("data", {}).get("fps", 25))
 
 
 def _check_folder(path: Path) -> None:

@@ -30,8 +30,15 @@ class PairReader:
             )
         self.height, self.width = original.height, original.width
         # A folder of frames does not know its rate.
-        self.fps: Any = processed.fps if paths[0].is_dir() else original.fps
+        self._like: Any = processed if paths[0].is_dir() else original
+        self.fps: Any = self._like.fps
         self.frames_estimate = original.frames_estimate
+
+    def __getattr__(self, name: str) -> Any:
+        """Times and whatever else a writer keeps are those of the video that knows them."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._like, name)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         originals, processed = map(iter, self._videos)

@@ -1,79 +1,93 @@
-"""Video files: which output each input becomes, and translating one after the other."""
+"""Which output each input becomes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-from absl import logging
-
-from v2v_jax.translator.translator import Translator
-
-
-class Reader(Protocol):
-    """An open video (``data.media.reader.VideoReader``): its frames, uint8 [H, W, 3], in order."""
-
-    @property
-    def fps(self) -> Any: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def frames_estimate(self) -> int | None: ...
-    def __iter__(self) -> Iterator[np.ndarray]: ...
-
-
-class Writer(Protocol):
-    """A video being written (``data.media.writer.VideoWriter``): final only when it closes well."""
-
-    def write(self, frame: np.ndarray) -> Any: ...
+PICTURES = {".png", ".jpg", ".jpeg"}
+VIDEOS = {".mp4", ".mov", ".mkv"}
+# Versions (out.v2), numbers (out.3) and single letters (out.d) are names of folders.
+_KIND = re.compile(r"\.(?!v\d+$)(?=.*[a-z])[a-z0-9]{2,5}")
 
 
 def plan_outputs(
     inputs: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     others: Sequence[str | os.PathLike[str]] = (),
+    *,
+    frames: str | None = None,
 ) -> list[tuple[Path, Path]]:
-    """Which file each input becomes.
+    """Which file each input becomes, or which pictures.
 
     Args:
         inputs: video files or frame folders.
-        output: for a single input a file, ``.mp4`` (or ``.mov``, ``.mkv``); otherwise a folder
-            (made when needed) that gets ``<stem>.mp4`` of each input.
+        output: for a single input a file, ``.mp4`` (or ``.mov``, ``.mkv``); numbered pictures,
+            ``frames/%05d.png``, of several inputs each in a folder of its own below; otherwise a
+            folder (made when needed) that gets ``<stem>.mp4`` of each input.  Inputs of one name
+            keep the folders below the one that they have in common.
         others: further files that are read, and hence must not be overwritten either.
+        frames: "png" or "jpg": the folder gets ``<stem>/%06d.png`` of each input instead.
 
     Returns:
         (input, output) pairs in the order of the inputs.
 
     Raises:
-        ValueError: several inputs for one file, two inputs for one name, or an output that would
-            overwrite an input.
+        ValueError: several inputs for one file, two inputs for one name, an output that would
+            overwrite an input, or one of a kind that is not written.
     """
-    sources = [Path(path) for path in inputs]
-    target = Path(output)
-    suffix = "" if target.is_dir() else target.suffix.lower()
-    if suffix in {".mp4", ".mov", ".mkv"}:
+    sources, target = [Path(path) for path in inputs], Path(output)
+    suffix = "" if _is_folder(output) else target.suffix.lower()
+    if suffix in PICTURES and "%" in target.name:
+        single = len(sources) == 1
+        results = [target] if single else _below(target.parent, sources, f"/{target.name}")
+    elif suffix in VIDEOS:
         if len(sources) != 1:
             raise ValueError(
                 f"{len(sources)} inputs need a folder as output (each becomes <name>.mp4 in it), "
                 f"got the file {target}"
             )
-        jobs = [(sources[0], target)]
-    elif suffix in {".avi", ".gif", ".m4v", ".mpg", ".webm"}:
-        raise ValueError(f"{target}: outputs are .mp4 (.mov, .mkv) files, or a folder of them")
+        if frames:
+            raise ValueError(f"--frames={frames} writes pictures: give a folder, not {target}")
+        results = [target]
+    elif _KIND.fullmatch(suffix):
+        hint = f"pictures are {target.with_name('%05d' + suffix)}; " if suffix in PICTURES else ""
+        raise ValueError(
+            f"{target}: outputs are .mp4 (.mov, .mkv) files, or a folder of them; {hint}if it is "
+            f"to be a folder, write {target}/"
+        )
     else:
-        jobs = [
-            (path, target / f"{path.name if path.is_dir() else path.stem}.mp4") for path in sources
-        ]
+        results = _below(target, sources, f"/%06d.{frames}" if frames else ".mp4")
+    return _checked(sources, results, others)
+
+
+def _is_folder(output: str | os.PathLike[str]) -> bool:
+    return os.fspath(output).endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def _below(folder: Path, sources: list[Path], ending: str) -> list[Path]:
+    """``<folder>/<stem><ending>`` of each; those of one name keep their folders."""
+    whole = [Path(os.path.abspath(path)) for path in sources]
+    names = [path.name if path.is_dir() else path.stem for path in whole]
+    flat = [folder / f"{name}{ending}" for name in names]
+    read = {path.resolve() for path in sources}
+    if len(set(flat)) == len(flat) or any(path.resolve() in read for path in flat):
+        return flat
+    common = os.path.commonpath([path.parent for path in whole])
+    apart = [path.parent.relative_to(common) for path in whole]
+    return [folder / part / f"{name}{ending}" for part, name in zip(apart, names, strict=True)]
+
+
+def _checked(
+    sources: list[Path], results: list[Path], others: Sequence[str | os.PathLike[str]]
+) -> list[tuple[Path, Path]]:
     originals = {Path(path).resolve() for path in (*sources, *others)}
     taken: dict[Path, Path] = {}
-    for source, result in jobs:
-        if result.resolve() in originals:
+    for source, result in zip(sources, results, strict=True):
+        place = result.parent if "%" in result.name else result
+        if {result.resolve(), place.resolve()} & originals:
             raise ValueError(f"{result} would overwrite an input: choose another output")
         if result in taken:
             raise ValueError(
@@ -81,57 +95,4 @@ def plan_outputs(
                 "rename one or translate them into different folders"
             )
         taken[result] = source
-    return jobs
-
-
-def translate_files(
-    translator: Translator,
-    jobs: Sequence[tuple[Path, Path]],
-    open_reader: Callable[[Path], AbstractContextManager[Reader]],
-    open_writer: Callable[[Path, Any, int, int], AbstractContextManager[Writer]],
-    *,
-    side_by_side: bool = False,
-    size: tuple[int, int] | None = None,
-) -> None:
-    """Translates video files; one that fails does not lose the others.
-
-    Output keeps the input's fps and frame count and, without ``size``, its height and width.
-
-    Args:
-        translator: the trained run.
-        jobs: (input, output) pairs, see ``plan_outputs``.
-        open_reader: path -> context manager of a ``Reader``.
-        open_writer: (path, fps, height, width) -> context manager of a ``Writer`` that leaves
-            nothing under the final name unless it closes without an error.
-        side_by_side: write source | output, twice as wide; of pairs original | processed | output.
-        size: (height, width) to translate and write at.
-
-    Raises:
-        OSError, ValueError, RuntimeError: what a single job raised.
-        OSError: several jobs of which some failed, all named with their reasons; the others are
-            finished.
-    """
-    failures: list[tuple[Path, Exception]] = []
-    for number, (source, result) in enumerate(jobs, start=1):
-        logging.info("%d of %d: %s -> %s", number, len(jobs), source, result)
-        try:
-            with open_reader(source) as reader:
-                height, width = size or (reader.height, reader.width)
-                columns = width * (translator.channels // 3 + 1) if side_by_side else width
-                with open_writer(result, reader.fps, height, columns) as writer:
-                    translator.translate_stream(
-                        reader,
-                        writer.write,
-                        side_by_side=side_by_side,
-                        size=size,
-                        total=reader.frames_estimate,
-                    )
-        # Bad files, full disks and exhausted devices are this job's; anything else is a bug.
-        except (OSError, ValueError, RuntimeError) as error:
-            if len(jobs) == 1:
-                raise
-            logging.error("%s failed: %s", source, error)
-            failures.append((source, error))
-    if failures:
-        reasons = "; ".join(f"{source}: {error}" for source, error in failures)
-        raise OSError(f"{len(failures)} of {len(jobs)} videos failed: {reasons}")
+    return list(zip(sources, results, strict=True))

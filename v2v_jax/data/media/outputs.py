@@ -16,6 +16,7 @@ from v2v_jax.data.media.timing import Timing
 from v2v_jax.data.media.writer import VideoWriter
 
 _NUMBERED = re.compile(r"[^%]*%(0?[0-9]+)?d[^%]*")
+_EXAMPLE = "frames/%05d.png"
 
 
 class Writer(Protocol):
@@ -32,7 +33,14 @@ def is_pattern(path: pathlib.Path) -> bool:
 
 
 def check_output(path: pathlib.Path) -> None:
-    """Raises an OSError where frames cannot be put because something is there."""
+    """Whether pictures can be put there, for what can be told before they are made.
+
+    Raises:
+        ValueError: a pattern without exactly one number.
+        FileExistsError: something is there.
+    """
+    if path.suffix.lower() in IMAGE_SUFFIXES and not is_pattern(path):
+        raise ValueError(f"{path}: pictures need one number in their names: {_EXAMPLE}")
     if is_pattern(path):
         check_empty(path.parent)
 

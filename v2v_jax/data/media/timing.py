@@ -12,8 +12,31 @@ USUAL_RATES = tuple(
     rate for whole in (24, 30, 60, 120) for rate in (Fraction(whole), Fraction(whole * 1000, 1001))
 ) + tuple(Fraction(rate) for rate in (5, 10, 12, 15, 20, 25, 50, 100))
 """Tried where a container names no rate that fits."""
+_FASTEST = 100_000
+_ROUNDED = Fraction(1, 200)
 _HELD = Fraction(3, 2)
 """A last frame shown for more than so many usual distances is a held one, not one of a rate."""
+
+
+def exact_rate(value: str | float) -> Fraction:
+    """A rate as people write it: 25, "30000/1001", 29.97 (which is 30000/1001, like 23.976).
+
+    Raises:
+        ValueError: no rate.
+    """
+    text = str(value).strip()
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= _FASTEST:
+        raise ValueError(
+            f"{text!r} is no frame rate: give frames per second, for example 25, 29.97 or "
+            "30000/1001"
+        )
+    broadcast = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    rounded = rate.denominator > 1 and "/" not in text and abs(rate - broadcast) < _ROUNDED
+    return broadcast if rounded else rate
 
 
 @dataclasses.dataclass
