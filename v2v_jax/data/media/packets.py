@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from v2v_jax.data.media import wholeness
 
 _CLOCKS_THAT_START_ANYWHERE = ("mpegts", "mpeg")
+_SURELY_HELD = 5
+"""Many files are a frame or two shorter than they say."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +57,7 @@ def opened(path: pathlib.Path) -> Any:
         ValueError: it is no video.
     """
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(os.path.abspath(path), metadata_errors="replace")  # "a:b.mp4" is no URL
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise OSError(f"{path}: cannot be opened ({error.strerror})") from error
@@ -147,7 +150,7 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
     base = Fraction(stream.time_base)
     last = 0 if missing else int(shown[order[-1], 2])
     if not missing and not numbered:
-        last = max(last, _held(container, stream, int(times[order[-1]]), base))
+        last = _held(container, stream, times[order], last)
     shifts = container.format.name in _CLOCKS_THAT_START_ANYWHERE and container.start_time
     rates = (stream.average_rate, stream.guessed_rate, getattr(stream, "base_rate", None))
     return Packets(
@@ -164,10 +167,20 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
     )
 
 
-def _held(container: Any, stream: Any, start: int, base: Fraction) -> int:
-    """Ticks from ``start`` to the end that the container names; 0 where it names none."""
-    seconds = _promised_seconds(container, stream)
-    return 0 if seconds is None else max(0, round(seconds / base) - start)
+def _held(container: Any, stream: Any, stamps: np.ndarray, last: int) -> int:
+    """How long the last picture is shown, ticks; ``last`` by its packet's account."""
+    seconds, at = _promised_seconds(container, stream), int(stamps[-1])
+    if seconds is not None:
+        return max(last, round(seconds / Fraction(stream.time_base)) - at)
+    if "mp4" not in container.format.name or not stream.codec_context.has_b_frames:
+        return last
+    # There a packet's duration is that to the next in the order of decoding.
+    held = (stream.start_time or 0) + (stream.duration or 0) - at
+    distances = np.diff(stamps)
+    if len(distances) and held > 0:
+        varies = np.ptp(distances) > 1 or held > _SURELY_HELD * np.median(distances)
+        return held if varies else last
+    return last
 
 
 def _promised_seconds(container: Any, stream: Any) -> Fraction | None:

@@ -14,6 +14,7 @@ USUAL_RATES = tuple(
 """Tried where a container names no rate that fits."""
 _FASTEST = 100_000
 _ROUNDED = Fraction(1, 200)
+_COARSE = 4
 _HELD = Fraction(3, 2)
 """A last frame shown for more than so many usual distances is a held one, not one of a rate."""
 
@@ -109,7 +110,9 @@ def judge(
         wanted.append(1 / (usual * base))
     elif not wanted:
         wanted.append(1 / (last * base) if last else Fraction(25))
-    for rate in (*wanted, *USUAL_RATES):
+    # Of coarse ticks, any pattern is some rate's.
+    wanted += [rate for rate in USUAL_RATES if rate * base * _COARSE <= 1]
+    for rate in wanted:
         if _fits(stamps, base, rate) and last * base <= _HELD / rate:
             return Timing(rate, origin=begin)
     usual = usual or max(1, last)

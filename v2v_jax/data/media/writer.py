@@ -64,7 +64,7 @@ class VideoWriter:
         self._timing = timing = getattr(like, "timing", None) or Timing(Fraction(fps))
         self._held: Any = None
         self._durations: dict[int, int] = {}
-        self._container = av.open(str(self._partial.path), "w", options=self._options())
+        self._container = av.open(os.path.abspath(self._partial.path), "w", options=self._options())
         # Without B-frames every container keeps the times and the durations of frames exactly.
         options = {"crf": str(crf)} | ({"bf": "0"} if timing.base else {})
         self._stream = self._container.add_stream("libx264", rate=timing.rate, options=options)
@@ -107,7 +107,8 @@ class VideoWriter:
         # The index in front lets a browser play it and tells a truncated copy at once.
         options = {"movflags": "+faststart"}
         if self._timing.base:
-            options["video_track_timescale"] = str(self._timing.tick.denominator)
+            ticks = str(self._timing.tick.denominator)
+            options |= {"video_track_timescale": ticks, "movie_timescale": ticks}
         return options
 
     def _put(self, *, final: bool) -> None:
