@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import itertools
 import json
 import pathlib
 import shutil
@@ -24,6 +25,7 @@ import numpy as np
 from absl import logging
 
 from v2v_jax.data.atomic import Partial
+from v2v_jax.data.media import frame_names
 from v2v_jax.data.media.frame_folder import list_frames
 from v2v_jax.data.media.reader import VideoReader, open_video
 from v2v_jax.data.transforms import fit
@@ -40,15 +42,33 @@ class CachedVideo:
         name: the original file or folder, for messages.
         frames_file: the flat array.
         length: its frames.
+        first: where they begin in the array.
+        part: whether it is one of several clips of a folder whose numbering has gaps.
     """
 
     name: str
     frames_file: pathlib.Path
     length: int
+    first: int = 0
+    part: bool = False
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Frames start .. start + count - 1, uint8 [count, H, W, 3], memory mapped, read only."""
+        start += self.first
         return np.load(self.frames_file, mmap_mode="r")[start : start + count]
+
+    def cut(self, path: pathlib.Path) -> list[CachedVideo]:
+        """The clips it consists of; itself, unless ``path`` is a folder with gaps in its numbers."""
+        frames = list_frames(path) if path.is_dir() else []
+        starts = frame_names.starts(frames)
+        if len(starts) < 2:
+            return [self]
+        return [
+            CachedVideo(
+                f"{self.name} from {frames[first].name}", self.frames_file, end - first, first, True
+            )
+            for first, end in itertools.pairwise([*starts, self.length])
+        ]
 
 
 def cached_video(

@@ -14,18 +14,26 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from v2v_jax.data.atomic import Partial
+from v2v_jax.data.media import frame_names
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The pictures of a folder in numeric order (frame_2 before frame_10), hidden ones left out."""
-    frames = [
+    """The pictures of a folder in the order of their numbers, hidden ones left out.
+
+    Of several with one name (``7.jpg`` and ``7.png``) one is taken; see ``media.frame_names``.
+    """
+    return frame_names.in_order(frame_names.without_doubles(pictures(folder))[0])
+
+
+def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All pictures of a folder that are not hidden, in no order."""
+    return [
         path
         for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     ]
-    return sorted(frames, key=natural_key)
 
 
 def natural_key(path: pathlib.Path) -> tuple:
@@ -69,6 +77,7 @@ class FolderReader:
         self._frames = list_frames(path)
         if not self._frames:
             raise ValueError(f"{path}: no frames in this folder (looked for png, jpg, jpeg)")
+        _say_what_is_odd(path, self._frames)
         self.frames_estimate: int | None = len(self._frames)
         self.height, self.width = read_image(self._frames[0]).shape[:2]
 
@@ -89,6 +98,23 @@ class FolderReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _say_what_is_odd(path: pathlib.Path, frames: list[pathlib.Path]) -> None:
+    """Doubles that are left out, and gaps in the numbering."""
+    if doubles := frame_names.without_doubles(pictures(path))[1]:
+        left_out, taken = min(doubles)
+        frame_names.say(
+            f"{path}: {len(doubles)} pictures are there twice and count once; of "
+            f"{left_out.name} and {taken.name} the latter is read"
+        )
+    if gaps := frame_names.starts(frames)[1:]:
+        before, after = (frames[gaps[0] + by].name for by in (-1, 0))
+        frame_names.say(
+            f"{path}: {len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} in the numbering of the "
+            f"frames, the first between {before} and {after}: training and prepare begin a new "
+            "clip there, translating goes on as if nothing were missing"
+        )
 
 
 class FolderWriter:

@@ -142,7 +142,7 @@ class FileReader:
 
 def _opened(path: pathlib.Path) -> Any:
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(os.path.abspath(path), metadata_errors="replace")  # "a:b.mp4" is no URL
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise OSError(f"{path}: cannot be opened ({error.strerror})") from error

@@ -53,7 +53,7 @@ class VideoWriter:
         self._partial = Partial(self.path)
         # The index in front lets a browser play it and tells a truncated copy at once.
         options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
-        self._container = av.open(str(self._partial.path), "w", options=options)
+        self._container = av.open(os.path.abspath(self._partial.path), "w", options=options)
         self._stream = self._container.add_stream(
             "libx264", rate=Fraction(fps), options={"crf": str(crf)}
         )
