@@ -1,4 +1,4 @@
-"""What the names of a folder's pictures say: their order, their doubles, and where frames are missing.
+"""What the names of a folder's pictures say: order, doubles, and where frames are missing.
 
 Names are text and numbers in turn.  A number may have a sign and, where the whole folder is named
 by time stamps, a fraction.
@@ -32,7 +32,7 @@ _FARTHEST = 10**9
 
 
 def in_order(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
-    """Pictures of one folder by the numbers in their names: 2 before 10, -3 before -2, 0.25 first."""
+    """Pictures of one folder by the numbers in their names: -3, -2, 0.25, 2, 10."""
     paths = list(paths)
     numbers = _TIMED if _has_fractions([path.stem for path in paths]) else _COUNTED
     return sorted(paths, key=lambda path: (_pieces(path.name, numbers), path.name))
