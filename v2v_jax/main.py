@@ -47,7 +47,7 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: this o
 
 
 def _train() -> None:
-    config, workdir = required(CONFIG), Path(required(WORKDIR))
+    config, workdir = command_line.run_config(CONFIG), Path(required(WORKDIR))
     from v2v_jax import assembly
     from v2v_jax.training import loop, parallel
 
@@ -71,21 +71,22 @@ def _translate() -> None:
 
 def _evaluate() -> None:
     workdir = Path(required(WORKDIR))
+    config = None if CONFIG.value is None else command_line.run_config(CONFIG)
     from v2v_jax import assembly
     from v2v_jax.evaluation import session
 
-    session.evaluate_run(**assembly.evaluation(CONFIG.value, workdir, DIRECTION.value, STEP.value))
+    session.evaluate_run(**assembly.evaluation(config, workdir, DIRECTION.value, STEP.value))
 
 
 def _table() -> None:
-    config, workdir = required(CONFIG), Path(required(WORKDIR))
+    config, workdir = command_line.run_config(CONFIG), Path(required(WORKDIR))
     from v2v_jax.assembly import table
 
     table.make_tables(config, workdir)
 
 
 def _describe() -> None:
-    config = required(CONFIG)
+    config = command_line.run_config(CONFIG)
     from v2v_jax import assembly
     from v2v_jax.training import describe
 

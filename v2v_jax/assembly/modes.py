@@ -12,14 +12,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
 import v2v_jax
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.data import DOMAINS, batches
 from v2v_jax.assembly.methods import method
 from v2v_jax.assembly.networks import abstract_frozen, frozen, random_weights_note
-from v2v_jax.assembly.resuming import warn_of_changes
+from v2v_jax.assembly.resuming import warn_of_changes, warn_of_rates
+from v2v_jax.assembly.saved import completed
 from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.assembly.stabilising import stabilised
 from v2v_jax.assembly.starting import described_warm_up, initial, warm_up
@@ -38,7 +38,9 @@ from v2v_jax.types import Batch
 
 def optimizers(config: Config, players: tuple[str, ...]) -> dict[str, Any]:
     """One Adam per player."""
-    return make_optimizers(players, steps=config.steps, **config.optimizer)
+    chosen = dict(config.optimizer)
+    end = chosen.pop("decay_steps") or config.steps
+    return make_optimizers(players, steps=end, **chosen)
 
 
 def training(config: Config, workdir: Path, init_from: str | None = None) -> dict[str, Any]:
@@ -57,6 +59,7 @@ def training(config: Config, workdir: Path, init_from: str | None = None) -> dic
     _make_folder(workdir)
     plain = json.loads(config.to_json_best_effort())
     warn_of_changes(plain, workdir)
+    warn_of_rates(plain, workdir)
     stream = batches(config, workdir, flow_of(made))
     return {
         "method": made,
@@ -174,9 +177,9 @@ def translation(
 
 
 def _folder_rate(workdir: str, step: int | None) -> Fraction:
-    """What the run says of frame folders; runs of older versions say nothing."""
+    """What the run says of frame folders."""
     saved = load_player(Path(workdir).resolve() / "checkpoints", step)[1]["config"]
-    return exact_rate(saved.get("data", {}).get("fps", 25))
+    return exact_rate(completed(saved).data.fps)
 
 
 def _check_folder(path: Path) -> None:
@@ -184,6 +187,8 @@ def _check_folder(path: Path) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise OSError(f"cannot write {path}: {folder} is a file, not a folder")
+    if len(os.fsencode(path.name)) > 255:
+        raise OSError(f"cannot write {path}: file systems take names of up to 255 bytes")
     if not os.access(folder, os.W_OK):
         raise OSError(f"cannot write {path}: no permission to write in {folder}")
 
@@ -199,7 +204,7 @@ def evaluation(config: Config, workdir: Path, direction: str, step: int | None) 
     """
     translator = v2v_jax.Translator.load(workdir, direction, step)
     saved = load_player(workdir.resolve() / "checkpoints", step)[1]["config"]
-    config = ConfigDict(saved) if config is None else config
+    config = completed(saved) if config is None else config
     domains = ("source", "target") if direction == "to_target" else ("target", "source")
     note = random_weights_note(config)
     return {

@@ -9,7 +9,7 @@ import av
 import pytest
 from data.moving_pictures import distance, encode, encode_at, gradient, remux
 
-from v2v_jax.data.media import reader as reader_module
+from v2v_jax.data.media.frame_names import say
 from v2v_jax.data.media.reader import open_video
 
 GROUPS = {"g": "12", "keyint_min": "12", "sc_threshold": "0"}
@@ -27,7 +27,7 @@ def numbers(path, count=60, size=(48, 64)):
 
 @pytest.fixture
 def said(caplog):
-    reader_module._say.cache_clear()
+    say.cache_clear()
     caplog.set_level(std_logging.WARNING, logger="absl")
     return caplog
 

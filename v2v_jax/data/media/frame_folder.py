@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from v2v_jax.data.atomic import Partial
+from v2v_jax.data.media import frame_names
 from v2v_jax.data.media.timing import Timing
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -21,13 +22,20 @@ _JPEG_QUALITY = 95
 
 
 def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The pictures of a folder in numeric order (frame_2 before frame_10), hidden ones left out."""
-    frames = [
+    """The pictures of a folder in the order of their numbers, hidden ones left out.
+
+    Of several with one name (``7.jpg`` and ``7.png``) one is taken; see ``media.frame_names``.
+    """
+    return frame_names.in_order(frame_names.without_doubles(pictures(folder))[0])
+
+
+def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All pictures of a folder that are not hidden, in no order."""
+    return [
         path
         for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     ]
-    return sorted(frames, key=natural_key)
 
 
 def natural_key(path: pathlib.Path) -> tuple:
@@ -72,6 +80,7 @@ class FolderReader:
         self._frames = list_frames(path)
         if not self._frames:
             raise ValueError(f"{path}: no frames in this folder (looked for png, jpg, jpeg)")
+        _say_what_is_odd(path, self._frames)
         self.frames_estimate: int | None = len(self._frames)
         self.height, self.width = read_image(self._frames[0]).shape[:2]
 
@@ -99,6 +108,23 @@ def check_empty(folder: pathlib.Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(
             f"{folder} exists and is not an empty folder: remove it or choose another output"
+        )
+
+
+def _say_what_is_odd(path: pathlib.Path, frames: list[pathlib.Path]) -> None:
+    """Doubles that are left out, and gaps in the numbering."""
+    if doubles := frame_names.without_doubles(pictures(path))[1]:
+        left_out, taken = min(doubles)
+        frame_names.say(
+            f"{path}: {len(doubles)} pictures are there twice and count once; of "
+            f"{left_out.name} and {taken.name} the latter is read"
+        )
+    if gaps := frame_names.starts(frames)[1:]:
+        before, after = (frames[gaps[0] + by].name for by in (-1, 0))
+        frame_names.say(
+            f"{path}: {len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} in the numbering of the "
+            f"frames, the first between {before} and {after}: training and prepare begin a new "
+            "clip there, translating goes on as if nothing were missing"
         )
 
 

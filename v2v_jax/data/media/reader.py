@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import pathlib
@@ -12,12 +11,12 @@ from typing import Any, Protocol, Self
 
 import av.error
 import numpy as np
-from absl import logging
 from av.video.reformatter import VideoReformatter
 
 from v2v_jax.data.media.frame_folder import (
     FolderReader,
 )
+from v2v_jax.data.media.frame_names import say
 from v2v_jax.data.media.packets import is_end, is_picture, look_through, opened, video_stream
 from v2v_jax.data.media.timing import Timing, judge
 
@@ -94,7 +93,7 @@ class FileReader:
         self.fps = self.timing.rate
         self.frames_estimate: int | None = self._expected
         if skipped:
-            _say(
+            say(
                 f"{path}: its first {skipped} frames need others that were cut off; they are "
                 "skipped, as players do"
             )
@@ -194,12 +193,6 @@ class FileReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@functools.lru_cache(maxsize=1000)
-def _say(message: str) -> None:
-    """Warns of something about an input, once however often it is opened."""
-    logging.warning("%s", message)
 
 
 def _upright(frame: Any, reformatter: VideoReformatter) -> np.ndarray:

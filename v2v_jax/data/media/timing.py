@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +14,10 @@ USUAL_RATES = tuple(
 """Tried where a container names no rate that fits."""
 _FASTEST = 100_000
 _ROUNDED = Fraction(1, 200)
+GAP = 4.0
+"""Two frames further apart than so many median distances belong to two clips."""
 _COARSE = 4
+_ALIKE = Fraction(1, 2500)
 _HELD = Fraction(3, 2)
 """A last frame shown for more than so many usual distances is a held one, not one of a rate."""
 
@@ -51,6 +54,7 @@ class Timing:
         last: how long the last frame is shown, ticks.
         origin: the time of the input's clock, in seconds, that is 0 here.
         stamps: of every frame read so far, ticks; of a variable rate only.
+        foreseen: what they should be in the end.
     """
 
     rate: Fraction
@@ -59,6 +63,7 @@ class Timing:
     last: int = 1
     origin: Fraction = Fraction(0)
     stamps: list[int] = dataclasses.field(default_factory=list)
+    foreseen: list[int] = dataclasses.field(default_factory=list, repr=False)
 
     @property
     def tick(self) -> Fraction:
@@ -88,6 +93,12 @@ class Timing:
         """When frame ``number`` ends, ticks; ``final``: it is the last one."""
         return self.start(number) + self.last if final else self.start(number + 1)
 
+    def is_after_gap(self, number: int, factor: float = GAP) -> bool:
+        """Whether frame ``number``, which has been read, belongs to another clip than the last."""
+        if self.base is None or not number:
+            return False
+        return self.start(number) - self.start(number - 1) > factor * self.usual
+
 
 def judge(
     stamps: np.ndarray, base: Fraction, rates: Iterable[Fraction | None], last: int
@@ -111,14 +122,26 @@ def judge(
     elif not wanted:
         wanted.append(1 / (last * base) if last else Fraction(25))
     # Of coarse ticks, any pattern is some rate's.
-    wanted += [rate for rate in USUAL_RATES if rate * base * _COARSE <= 1]
-    for rate in wanted:
+    usual_rates = [rate for rate in USUAL_RATES if rate * base * _COARSE <= 1]
+    for rate in (*_corrected(wanted, usual_rates, base), *usual_rates):
         if _fits(stamps, base, rate) and last * base <= _HELD / rate:
             return Timing(rate, origin=begin)
     usual = usual or max(1, last)
     last = last or usual
     seconds = (int(stamps[-1]) + last) * base - begin
-    return Timing(len(stamps) / seconds, base, usual, last)
+    return Timing(len(stamps) / seconds, base, usual, last, foreseen=stamps.tolist())
+
+
+def _corrected(
+    rates: list[Fraction], usual_rates: list[Fraction], base: Fraction
+) -> Iterator[Fraction]:
+    """Rates by the container's words; a mean of rounded times is a usual rate's first."""
+    for rate in rates:
+        if (1 / (rate * base)).denominator != 1:
+            near = min(usual_rates, key=lambda usual: abs(usual - rate), default=rate)
+            if abs(near - rate) < _ALIKE * rate:
+                yield near
+        yield rate
 
 
 def _fits(stamps: np.ndarray, base: Fraction, rate: Fraction) -> bool:
@@ -128,7 +151,7 @@ def _fits(stamps: np.ndarray, base: Fraction, rate: Fraction) -> bool:
     return float(np.ptp(apart)) <= (0.5 if step.denominator == 1 else 1 + 1e-6)
 
 
-def gaps(stamps: list[int], factor: float) -> list[int]:
+def gaps(stamps: list[int], factor: float = GAP) -> list[int]:
     """The numbers of the frames before which there is a gap.
 
     Args:
