@@ -1,5 +1,8 @@
 """Every field of a run, with the paper's values.  Other configs change only what differs.
 
+A run that was saved before there was a field gets its default: one that comes later must be what
+runs did without it.
+
 Set any field on the command line: ``--config.optimizer.learning_rate=1e-4``.
 """
 
@@ -21,6 +24,9 @@ def get_config() -> Any:
     config.data.kind = "videos"
     config.data.source = ""  # videos: a glob; records: a folder[@split]; synthetic: "game"
     config.data.target = ""  # videos: a glob; records: a folder[@split]; synthetic: "street"
+    config.data.fps = 25.0  # of frame folders, which do not say (KITTI: 10), when translated
+    # videos: frames further apart than so many median distances share no clip; 0: all may.
+    config.data.gap = 4.0
     config.data.size = (256, 512)  # height, width; both divisible by 4
     config.data.load_size = ()  # height, width to crop data.size from, at random; (): no crop
     config.data.batch_size = 1  # clips of each domain, over all devices and processes
@@ -136,6 +142,7 @@ def get_config() -> Any:
     config.optimizer.b1 = 0.5
     config.optimizer.b2 = 0.999
     config.optimizer.constant = 1.0  # share of the steps at that rate; then linearly to 0
+    config.optimizer.decay_steps = 0  # the step at which it reaches 0; 0: config.steps
     config.ema_decay = 0.999
 
     # Before the first step the image generators learn to reproduce frames of both domains: L1,

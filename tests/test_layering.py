@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "evaluation": ("types", "ops", "recurrence", "methods.base", "training.checkpoints"),
     "translator": ("types", "ops", "recurrence", "methods.base", "training.checkpoints"),
     "weights": (),
-    "command_line": (),
+    "arguments": (),
+    "command_line": ("arguments",),
     "main": ("command_line", "assembly", "training", "evaluation", "translator"),
 }
 # A command inside a layer, which nobody imports, besides what the layer may.

@@ -376,7 +376,7 @@ class FakeFiles:
         yield Frames(fps=25, height=height, width=width, frames_estimate=len(video))
 
     @contextlib.contextmanager
-    def writer(self, path, fps, height, width):
+    def writer(self, path, fps, height, width, *, like=None):
         frames = []
         yield SimpleNamespace(write=frames.append)
         assert all(frame.shape == (height, width, 3) for frame in frames) and fps == 25
@@ -444,14 +444,49 @@ def test_plan_outputs(tmp_path):
     ]
     with pytest.raises(ValueError, match="2 inputs need a folder"):
         plan_outputs(["a.mp4", "b.mp4"], "c.mp4")
-    with pytest.raises(ValueError, match=r"x/a\.mp4 and y/a\.mov would both become"):
-        plan_outputs(["x/a.mp4", "y/a.mov"], "out")
+    with pytest.raises(ValueError, match=r"x/a\.mp4 and x/a\.mov would both become"):
+        plan_outputs(["x/a.mp4", "x/a.mov"], "out")
     with pytest.raises(ValueError, match="overwrite an input"):
         plan_outputs([folder / ".." / "a.mp4"], tmp_path / "a.mp4")
     with pytest.raises(ValueError, match="overwrite an input"):
         plan_outputs(["x/a.mov", "y/a.mp4", "x/b.mov"], "y")
     with pytest.raises(ValueError, match=r"out\.avi: outputs are \.mp4"):
         plan_outputs(["a.mp4"], "out.avi")
+
+
+def test_inputs_of_one_name_keep_their_folders(tmp_path):
+    """KITTI's sequences are all called ``data``."""
+    drives = [tmp_path / f"drive_{i}" / "image_02" / "data" for i in (1, 2)]
+    for drive in drives:
+        drive.mkdir(parents=True)
+    results = [Path("out") / f"drive_{i}" / "image_02" for i in (1, 2)]
+    planned = plan_outputs(drives, "out")
+    assert planned == list(zip(drives, [r / "data.mp4" for r in results], strict=True))
+    pictures = plan_outputs(drives, "out", frames="png")
+    assert [result for _, result in pictures] == [r / "data" / "%06d.png" for r in results]
+    mixed = plan_outputs(["x/a.mp4", "y/a.mov", "y/b.mov"], "out")
+    assert [str(result) for _, result in mixed] == ["out/x/a.mp4", "out/y/a.mp4", "out/y/b.mp4"]
+
+
+def test_pictures_as_outputs(tmp_path):
+    def results(inputs, output, **options):
+        return [str(result) for _, result in plan_outputs(inputs, output, **options)]
+
+    assert results(["a.mp4"], "f/%05d.png") == ["f/%05d.png"]
+    assert results(["a.mp4", "b.mp4"], "f/%d.JPG") == ["f/a/%d.JPG", "f/b/%d.JPG"]
+    assert results(["a.mp4"], "f", frames="png") == ["f/a/%06d.png"]
+    assert results(["a.mp4"], "f.png/") == ["f.png/a.mp4"]
+    assert results(["a.mp4"], "runs/v1.v2") == ["runs/v1.v2/a.mp4"]
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(ValueError, match="overwrite an input"):
+        results([tmp_path / "frames"], tmp_path / "frames" / "%05d.png")
+    with pytest.raises(ValueError, match="give a folder, not"):
+        results(["a.mp4"], "b.mp4", frames="png")
+    for name in ("out.wmv", "out.mpeg", "out.txt", "out.3gp"):
+        with pytest.raises(ValueError, match=rf"^{name}: outputs are \.mp4 .* write {name}/$"):
+            results(["a.mp4"], name)
+    with pytest.raises(ValueError, match=r"pictures are x/%05d\.png"):
+        results(["a.mp4"], "x/out.png")
 
 
 def remembering(name="remembering", host_flow=None):

@@ -25,7 +25,7 @@ the step's time otherwise (docs/benchmarks.md)."""
 def main() -> None:
     """Runs the four steps; stops at the first that fails."""
     parser = argparse.ArgumentParser(description="Train, translate, evaluate, report.")
-    parser.add_argument("--workdir", default="runs/demo")
+    parser.add_argument("--workdir", type=os.path.expanduser, default="runs/demo")
     parser.add_argument("overrides", nargs="*", help="--config.field=value, handed on")
     arguments, overrides = parser.parse_known_args()
     overrides = [*overrides, *arguments.overrides]

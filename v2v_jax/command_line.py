@@ -7,6 +7,7 @@ import difflib
 import errno
 import importlib
 import importlib.util
+import inspect
 import logging as std_logging
 import re
 import runpy
@@ -19,21 +20,35 @@ from typing import Any, NoReturn
 
 from absl import flags, logging
 
+from v2v_jax import arguments
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FIELD = re.compile(r"--?(?:no)?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses as absl does, for ``app.run``; every mistake is one line."""
-    argv = _with_config_file(argv)
     try:
+        argv = _with_config_file(arguments.tidied(argv))
         rest = flags.FLAGS(argv)
     except Exception as error:  # whatever a config file or flag raises, it is the user's input
         fail(_explained(argv, error))
     # ml_collections keeps a missing file to itself until somebody asks for a field.
     if (path := _config_path(argv)) and not Path(path.partition(":")[0]).is_file():
         fail(_explained(argv, FileNotFoundError(path)))
+    try:
+        arguments.with_home(flags.FLAGS["config"].value or {})
+    except ValueError as error:
+        fail(f"--config={path}: {error}")
     return rest
+
+
+def run_config(flag: flags.FlagHolder) -> Any:
+    """The config, of the kind that the mode needs; exits with one line if there is none."""
+    config = required(flag)
+    if problem := arguments.wrong_kind(config, flags.FLAGS["mode"].value):
+        fail(problem)
+    return config
 
 
 def fail(message: str) -> NoReturn:
@@ -74,16 +89,20 @@ def _with_config_file(argv: Sequence[str]) -> list[str]:
 
 
 def shipped_configs() -> Path:
-    """The folder of the configs that came with this package: of the checkout, or of the wheel.
+    """``configs_folder``, from which configs can be loaded.
 
     A wheel has no package of the name ``configs``, which is anybody's; there the name stands for
     ``v2v_jax.configs``, so that the files can import each other in both places.
     """
+    if (folder := configs_folder()).parent == Path(__file__).parent:
+        sys.modules["configs"] = importlib.import_module("v2v_jax.configs")
+    return folder
+
+
+def configs_folder() -> Path:
+    """The folder of the configs that came with this package: of the checkout, or of the wheel."""
     ours = Path(__file__).parent / "configs"
-    if not ours.is_dir():
-        return Path(__file__).parents[1] / "configs"
-    sys.modules["configs"] = importlib.import_module("v2v_jax.configs")
-    return ours
+    return ours if ours.is_dir() else Path(__file__).parents[1] / "configs"
 
 
 def _config_path(argv: Sequence[str]) -> str | None:
@@ -104,6 +123,8 @@ def _loaded(path: str) -> Any:
     try:
         found = runpy.run_path(file)
         make = found.get("get_config", lambda *_: None)
+        if variant and not inspect.signature(make).parameters:
+            raise ValueError(f"this config has no variants: give --config={file}")
         config = make(variant) if variant else make()
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -26,12 +26,16 @@ MODE = flags.DEFINE_enum(
 )
 INPUT = flags.DEFINE_string("input", None, "translate: a video, a folder or a glob.")
 OUTPUT = flags.DEFINE_string(
-    "output", None, "translate: an .mp4 file, or a folder; export: a folder."
+    "output", None, "translate: an .mp4 file, f/%05d.png, or a folder; export: a folder."
 )
 STABILISE = flags.DEFINE_string("stabilise", None, "translate: a run that steadies the output.")
 PROCESSED = flags.DEFINE_string("processed", None, "translate: --input's flickering translation.")
 SIDE_BY_SIDE = flags.DEFINE_bool("side_by_side", False, "translate: write source | output.")
 SIZE = flags.DEFINE_list("size", None, "translate: height,width to work and write at.")
+FPS = flags.DEFINE_string(
+    "fps", None, "translate: a constant rate (25, 30000/1001); default: the input's own times."
+)
+FRAMES = flags.DEFINE_enum("frames", None, ["png", "jpg"], "translate: write pictures.")
 DIRECTION = flags.DEFINE_string("direction", "to_target", "translate, evaluate: or to_source.")
 STEP = flags.DEFINE_integer(
     "step", None, "translate, evaluate, export: checkpoint; default: the latest."
@@ -43,7 +47,7 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: this o
 
 
 def _train() -> None:
-    config, workdir = required(CONFIG), Path(required(WORKDIR))
+    config, workdir = command_line.run_config(CONFIG), Path(required(WORKDIR))
     from v2v_jax import assembly
     from v2v_jax.training import loop, parallel
 
@@ -60,27 +64,29 @@ def _translate() -> None:
     translate = assembly.translation(
         workdir, DIRECTION.value, STEP.value, *paths,
         stabilise=STABILISE.value, processed=PROCESSED.value,
+        fps=FPS.value, frames=FRAMES.value,
     )  # fmt: skip
     translate(side_by_side=SIDE_BY_SIDE.value, size=size)
 
 
 def _evaluate() -> None:
     workdir = Path(required(WORKDIR))
+    config = None if CONFIG.value is None else command_line.run_config(CONFIG)
     from v2v_jax import assembly
     from v2v_jax.evaluation import session
 
-    session.evaluate_run(**assembly.evaluation(CONFIG.value, workdir, DIRECTION.value, STEP.value))
+    session.evaluate_run(**assembly.evaluation(config, workdir, DIRECTION.value, STEP.value))
 
 
 def _table() -> None:
-    config, workdir = required(CONFIG), Path(required(WORKDIR))
+    config, workdir = command_line.run_config(CONFIG), Path(required(WORKDIR))
     from v2v_jax.assembly import table
 
     table.make_tables(config, workdir)
 
 
 def _describe() -> None:
-    config = required(CONFIG)
+    config = command_line.run_config(CONFIG)
     from v2v_jax import assembly
     from v2v_jax.training import describe
 

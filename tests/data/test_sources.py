@@ -5,9 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
+from data.moving_pictures import encode_at
 
 from v2v_jax.data.media.frame_folder import FolderWriter
 from v2v_jax.data.media.writer import VideoWriter
+from v2v_jax.data.pipeline import make_batches
 from v2v_jax.data.sources import SyntheticSource, VideoSource
 from v2v_jax.data.world import world as world_module
 from v2v_jax.data.world.world import World
@@ -43,6 +45,30 @@ def test_a_video_source_reads_any_mix_at_one_size(tmp_path):
     np.testing.assert_array_equal(
         pickle.loads(again).read(1, 0, 4)["frames"], source.read(1, 0, 4)["frames"]
     )
+
+
+def test_a_gap_in_the_times_of_a_video_begins_a_new_clip(tmp_path):
+    """A recorder of screens wrote two bursts with three seconds of stillness between them."""
+    stamps = [40 * i for i in range(6)] + [3200 + 40 * i for i in range(4)]
+    encode_at(tmp_path / "a.mp4", stamps)
+    source = VideoSource(tmp_path / "a.mp4", 16, 32, tmp_path / "cache", gap=4.0)
+    assert source.lengths == [6, 4] and source.parts == {0, 1}
+    assert source.names[1] == f"{tmp_path / 'a.mp4'} from frame 6"
+    whole = VideoSource(tmp_path / "a.mp4", 16, 32, tmp_path / "cache", gap=0)
+    assert whole.lengths == [10]
+    np.testing.assert_array_equal(source.read(1, 0, 4)["frames"], whole.read(0, 6, 4)["frames"])
+    same = VideoSource(tmp_path / "a.mp4", 16, 32, tmp_path / "cache", gap=100)
+    assert same.lengths == [10]
+    batches = make_batches(source, source, batch_size=1, frames=5, seed=0, threads=0)
+    for _ in range(4):  # The second burst is too short.
+        frames = next(batches)["source"]["frames"][0]
+        starts = [
+            np.array_equal(frames[0], whole.read(0, s, 1)["frames"][0])
+            or np.array_equal(frames[-1], whole.read(0, s, 1)["frames"][0])
+            for s in (0, 1)
+        ]
+        assert any(starts)
+    batches.close()
 
 
 def test_a_video_source_crops_and_does_not_squeeze(tmp_path):

@@ -34,7 +34,8 @@ def source(config: Config, domain: str, workdir: Path, *, flow: bool = True) -> 
                 f"config.data.{domain} is empty: give a glob of videos or frame folders, "
                 f"--config.data.{domain}='videos/*.mp4'"
             )
-        return VideoSource(pattern, height, width, config.data.cache or workdir / "cache")
+        cache = config.data.cache or workdir / "cache"
+        return VideoSource(pattern, height, width, cache, config.data.gap)
 
     def synthetic() -> Source:
         return SyntheticSource(world(config, config.data[domain], "train"), flow=flow)

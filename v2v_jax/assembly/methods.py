@@ -10,12 +10,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from absl import logging
-from ml_collections import ConfigDict
 
 from v2v_jax.assembly import flows, segmenters
 from v2v_jax.assembly.choice import Config, choice
 from v2v_jax.assembly.networks import FROZEN, extractor
 from v2v_jax.assembly.players import discriminator, image_generator
+from v2v_jax.assembly.saved import completed
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods import blind_temporal, cyclegan, recurrent, recyclegan
 from v2v_jax.methods.base import Method, translates_with
@@ -52,8 +52,7 @@ TERMS = {"semantic"} | {
 def _weights(config: Config, kind: type[Any]) -> Any:
     if unknown := set(config.weights) - TERMS:
         raise TypeError(f"no method has the loss term {min(unknown)!r}")
-    # Runs of older versions lack terms that came later: they had none.
-    return kind(**{f.name: config.weights.get(f.name, f.default) for f in dataclasses.fields(kind)})
+    return kind(**{field.name: config.weights[field.name] for field in dataclasses.fields(kind)})
 
 
 def _at_least(config: Config, frames: int, why: str) -> None:
@@ -95,7 +94,7 @@ def _recurrent(config: Config) -> Recurrent:
         history=config.history,
         gate=config.gate,
         gate_squared=config.gate_squared,
-        balance=config.get("balance", False),
+        balance=config.balance,
     )
 
 
@@ -195,7 +194,7 @@ def saved_method(config: dict[str, Any]) -> Method:
         ValueError: the config is of another version.
     """
     with _of_this_version():
-        return method(ConfigDict(config))
+        return method(completed(config))
 
 
 def restore_method(config: dict[str, Any]) -> Restored:
@@ -204,7 +203,7 @@ def restore_method(config: dict[str, Any]) -> Restored:
     A run trained on given flow translates with DIS: an arbitrary video brings no flow.
     """
     made: Method = saved_method(config)
-    saved: Config = ConfigDict(config)
+    saved = completed(config)
     # Nothing else is asked for: the content network's weights may be long gone.
     needed = translates_with(made)
     flow = _saved_flow(saved) if "flow" in needed else None

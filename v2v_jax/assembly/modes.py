@@ -6,25 +6,27 @@ import functools
 import json
 import os
 from collections.abc import Callable, Collection
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
 import v2v_jax
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.data import DOMAINS, batches
 from v2v_jax.assembly.methods import method
 from v2v_jax.assembly.networks import abstract_frozen, frozen, random_weights_note
-from v2v_jax.assembly.resuming import warn_of_changes
+from v2v_jax.assembly.resuming import warn_of_changes, warn_of_rates
+from v2v_jax.assembly.saved import completed
 from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.assembly.stabilising import stabilised
 from v2v_jax.assembly.starting import described_warm_up, initial, warm_up
 from v2v_jax.data.media.inputs import list_inputs
+from v2v_jax.data.media.outputs import check_output, open_output
 from v2v_jax.data.media.reader import open_video
-from v2v_jax.data.media.writer import VideoWriter
+from v2v_jax.data.media.timing import exact_rate
 from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.flow.dis import Dis
 from v2v_jax.methods.base import flow_of
@@ -36,7 +38,9 @@ from v2v_jax.types import Batch
 
 def optimizers(config: Config, players: tuple[str, ...]) -> dict[str, Any]:
     """One Adam per player."""
-    return make_optimizers(players, steps=config.steps, **config.optimizer)
+    chosen = dict(config.optimizer)
+    end = chosen.pop("decay_steps") or config.steps
+    return make_optimizers(players, steps=end, **chosen)
 
 
 def training(config: Config, workdir: Path, init_from: str | None = None) -> dict[str, Any]:
@@ -55,6 +59,7 @@ def training(config: Config, workdir: Path, init_from: str | None = None) -> dic
     _make_folder(workdir)
     plain = json.loads(config.to_json_best_effort())
     warn_of_changes(plain, workdir)
+    warn_of_rates(plain, workdir)
     stream = batches(config, workdir, flow_of(made))
     return {
         "method": made,
@@ -119,6 +124,8 @@ def translation(
     *,
     stabilise: str | None = None,
     processed: str | None = None,
+    fps: str | None = None,
+    frames: str | None = None,
 ) -> Callable[..., None]:
     """``translator.translate_files`` with everything bound but its options.
 
@@ -131,6 +138,9 @@ def translation(
         output: a file or a folder, see ``translator.plan_outputs``.
         stabilise: the run of a stabiliser that steadies what comes out; None for none.
         processed: what was made of ``inputs``, in the same order, to be steadied; None: translate.
+        fps: of frame folders, "25" or "30000/1001"; videos are brought to that constant rate.
+            None: videos keep their times, folders have the run's ``config.data.fps``.
+        frames: "png" or "jpg" for a folder of pictures of each input; None: videos.
 
     Raises:
         ValueError, OSError: flags that do not go together; paths that do not exist or cannot be
@@ -143,19 +153,33 @@ def translation(
         )
     originals = list_inputs(inputs)
     pairs = pair_up(originals, list_inputs(processed)) if processed else {}
-    jobs = plan_outputs(originals, output, list(pairs.values()))
+    jobs = plan_outputs(originals, output, list(pairs.values()), frames=frames)
     for _, result in jobs:
+        check_output(result)
         _check_folder(result)
+    forced = None if fps is None else exact_rate(fps)
     if stabilise:
         restored, generator = stabilised(workdir, stabilise, direction, step)
         translator = Translator(restored.method, generator, restored.frozen, restored.host_flow)
     else:
         translator = v2v_jax.Translator.load(workdir or "", direction, step)
 
-    def reader(path: Path) -> Any:
-        return open_pair(open_video, path, pairs[path]) if processed else open_video(path)
+    of_folders = forced
+    if forced is None and any(path.is_dir() for path in (*originals, *pairs.values())):
+        of_folders = _folder_rate(workdir or stabilise or "", step)
+    opening = functools.partial(open_video, fps=of_folders or 25)
 
-    return functools.partial(translate_files, translator, jobs, reader, VideoWriter)
+    def reader(path: Path) -> Any:
+        return open_pair(opening, path, pairs[path]) if processed else opening(path)
+
+    writer = functools.partial(open_output, forced=forced)
+    return functools.partial(translate_files, translator, jobs, reader, writer)
+
+
+def _folder_rate(workdir: str, step: int | None) -> Fraction:
+    """What the run says of frame folders."""
+    saved = load_player(Path(workdir).resolve() / "checkpoints", step)[1]["config"]
+    return exact_rate(completed(saved).data.fps)
 
 
 def _check_folder(path: Path) -> None:
@@ -163,6 +187,8 @@ def _check_folder(path: Path) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise OSError(f"cannot write {path}: {folder} is a file, not a folder")
+    if len(os.fsencode(path.name)) > 255:
+        raise OSError(f"cannot write {path}: file systems take names of up to 255 bytes")
     if not os.access(folder, os.W_OK):
         raise OSError(f"cannot write {path}: no permission to write in {folder}")
 
@@ -178,7 +204,7 @@ def evaluation(config: Config, workdir: Path, direction: str, step: int | None) 
     """
     translator = v2v_jax.Translator.load(workdir, direction, step)
     saved = load_player(workdir.resolve() / "checkpoints", step)[1]["config"]
-    config = ConfigDict(saved) if config is None else config
+    config = completed(saved) if config is None else config
     domains = ("source", "target") if direction == "to_target" else ("target", "source")
     note = random_weights_note(config)
     return {

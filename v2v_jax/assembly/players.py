@@ -15,10 +15,10 @@ GENERATORS: dict[str, Any] = {"resnet": ResnetGenerator, "local_affine": LocalAf
 
 
 def image_generator(config: Config, dtype: Any = None) -> nn.Module:
-    """The image generator I; runs of older versions name no kind."""
-    for field in CHOICES.keys() & config.image.keys():
-        choice(config.image, field, CHOICES[field])
-    net = choice(config.image, "kind", GENERATORS) if "kind" in config.image else ResnetGenerator
+    """The image generator I."""
+    for field, choices in CHOICES.items():
+        choice(config.image, field, choices)
+    net = choice(config.image, "kind", GENERATORS)
     # What is chosen of a ResnetGenerator says nothing of another kind.
     unused = {"kind"} if net is ResnetGenerator else {"kind", *CHOICES}
     options = {name: value for name, value in config.image.items() if name not in unused}
@@ -33,10 +33,9 @@ def discriminator(config: Config, dtype: Any = None, *, per_frame: bool = False)
         dtype: of the convolutions.
         per_frame: for a method that shows D frames alone.
     """
-    if "norm" in config.discriminator:  # Runs of older versions have none.
-        choice(config.discriminator, "norm", {norm: None for norm in NORMS})
+    choice(config.discriminator, "norm", {norm: None for norm in NORMS})
     for known in ("motion", "labels"):
-        if per_frame and config.discriminator.get(known, False):
+        if per_frame and config.discriminator[known]:
             raise ValueError(
                 f"config.discriminator.{known}: method {config.method!r} judges frames alone: give "
                 f"--config.discriminator.{known}=false"

@@ -9,7 +9,9 @@ from typing import Any
 from absl import logging
 
 from v2v_jax.assembly.networks import RANDOM
-from v2v_jax.training.checkpoints import load_player
+from v2v_jax.assembly.saved import completed, defaults, flat
+from v2v_jax.training.checkpoints import load_player, saved_steps
+from v2v_jax.training.optimizers import falling
 
 MAY_DIFFER = frozenset({
     "steps", "log_every", "picture_every", "checkpoint_every", "evaluate_every", "evaluate", "keep",
@@ -19,15 +21,6 @@ MAY_DIFFER = frozenset({
 """Fields, or whole groups, that change neither the networks nor what a step computes: how long,
 how often, and where things lie."""
 
-AS_BEFORE = {
-    "image.kind": "resnet", "image.upsample": "transpose", "image.up_init": "normal",
-    "discriminator.norm": "instance", "discriminator.motion": False,
-    "discriminator.labels": False, "balance": False,
-    "weights.gradient_penalty": 0.0, "optimizer.discriminator_rate": 0.0,
-    "warm_up.steps": 0, "warm_up.batch": 6, "warm_up.learning_rate": 2e-3,
-}  # fmt: skip
-"""Fields that older configs lack, and the values by which a run is what it was without them."""
-
 
 def warn_of_changes(config: Mapping[str, Any], workdir: Path) -> None:
     """One warning that names the fields in which ``config`` is not the newest checkpoint's.
@@ -35,22 +28,59 @@ def warn_of_changes(config: Mapping[str, Any], workdir: Path) -> None:
     Networks of other sizes are an error of their own, which the training loop raises; and so is a
     checkpoint that cannot be read.
     """
-    try:
-        saved = load_player(workdir.absolute() / "checkpoints")[1]["config"]
-    except (FileNotFoundError, ValueError, KeyError):
+    if (saved := _saved(workdir)) is None:
         return
     if changes := changed_fields(saved, config):
         logging.warning("the checkpoint was trained with another config: %s", "; ".join(changes))
+
+
+def warn_of_rates(config: Mapping[str, Any], workdir: Path) -> None:
+    """One warning where a falling rate is no longer what it would have been at the next step."""
+    if (saved := _saved(workdir)) is None:
+        return
+    step = saved_steps(workdir.absolute() / "checkpoints")[-1]
+    before, after = (_rate(run, step) for run in (saved, config))
+    if step >= config["steps"] or before == after or _falls(saved) != _falls(config):
+        return
+    old, new = (_end(run) for run in (saved, config))
+    logging.warning(
+        "the learning rate falls to 0 at step %d now, formerly at step %d: step %d is trained with "
+        "%.3g, by the old schedule it would be %.3g; --config.optimizer.decay_steps=%d keeps that",
+        new, old, step + 1, after, before, old,
+    )  # fmt: skip
+
+
+def _saved(workdir: Path) -> Mapping[str, Any] | None:
+    """The newest checkpoint's config, completed; None where it cannot be read."""
+    try:
+        return completed(load_player(workdir.absolute() / "checkpoints")[1]["config"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def _end(config: Mapping[str, Any]) -> int:
+    return config["optimizer"]["decay_steps"] or config["steps"]
+
+
+def _falls(config: Mapping[str, Any]) -> tuple[float, float]:
+    """How the rate falls, but for when: other changes of it are told as such."""
+    return config["optimizer"]["learning_rate"], config["optimizer"]["constant"]
+
+
+def _rate(config: Mapping[str, Any], step: int) -> float:
+    """The rate after ``step`` steps."""
+    rate, constant = _falls(config)
+    return rate if constant == 1 else float(falling(rate, constant, _end(config))(step))
 
 
 def changed_fields(
     old: Mapping[str, Any], new: Mapping[str, Any], may_differ: frozenset[str] = MAY_DIFFER
 ) -> list[str]:
     """``["optimizer.learning_rate 0.0002 -> 0.0001"]``, without the fields that may differ."""
-    before, after = _flat(old), _flat(new)
-    for name in AS_BEFORE.keys() & (before.keys() | after.keys()):
-        before.setdefault(name, AS_BEFORE[name])
-        after.setdefault(name, AS_BEFORE[name])
+    before, after = flat(old), flat(new)
+    for name in defaults().keys() & (before.keys() ^ after.keys()):
+        before.setdefault(name, defaults()[name])
+        after.setdefault(name, defaults()[name])
     return [
         f"{name} {before.get(name, 'unset')} -> {after.get(name, 'unset')}"
         for name in sorted(before.keys() | after.keys())
@@ -61,13 +91,3 @@ def changed_fields(
             or RANDOM in (before.get(name), after.get(name))
         )
     ]
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return found

@@ -101,7 +101,8 @@ def _held_out(config: Config, domain: str, workdir: Path) -> Source:
     pattern = config.evaluate[domain] or config.data[domain]
     if not config.evaluate[domain]:
         logging.warning("config.evaluate.%s is empty: scoring on training videos", domain)
-    return VideoSource(pattern, height, width, config.data.cache or workdir / "cache")
+    cache = config.data.cache or workdir / "cache"
+    return VideoSource(pattern, height, width, cache, config.data.gap)
 
 
 def _held_out_records(config: Config, domain: str) -> Source:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +10,7 @@ import jax.numpy as jnp
 from v2v_jax.assembly import pretrained
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.players import image_generator
+from v2v_jax.assembly.saved import completed
 from v2v_jax.training.checkpoints import load_player
 from v2v_jax.types import Params
 
@@ -51,7 +50,7 @@ def params(config: Config) -> Params:
     network = found.get(DIRECTION, {})
     network = network.get("image", network)
     if pretrained.shapes(network) != pretrained.shapes(abstract_params(config)):
-        has = _described(network, meta["config"])
+        has = _described(network, completed(meta["config"]))
         raise ValueError(
             f"config.stabiliser.run: {run} has {has}, but config.image is "
             f"{config.image.features} features and {config.image.blocks} blocks, "
@@ -73,14 +72,10 @@ def _needed(config: Config) -> bool:
     return bool(config.weights.short_term or config.weights.long_term)
 
 
-def _described(network: Params, saved: Mapping[str, Any]) -> str:
+def _described(network: Params, saved: Config) -> str:
     """What a run translates with, by its parameters and its saved config."""
-    image = saved.get("image", {})
+    image = saved.image
     if not network.keys() >= CODER:
-        return f"no image generator of its own (its method is {saved.get('method')!r})"
-    kind = image.get("kind", "resnet")
-    last = image.get("upsample", "transpose") if kind == "resnet" else kind
-    return (
-        f"an image generator of {image.get('features')} features and {image.get('blocks')} blocks, "
-        f"{last}"
-    )
+        return f"no image generator of its own (its method is {saved.method!r})"
+    last = image.upsample if image.kind == "resnet" else image.kind
+    return f"an image generator of {image.features} features and {image.blocks} blocks, {last}"

@@ -53,7 +53,7 @@ class Partial:
 
 def _create(final: pathlib.Path, folder: bool) -> tuple[pathlib.Path, int | None]:
     while True:
-        path = final.parent / f"{_prefix(final)}{uuid.uuid4().hex[:8]}.partial{final.suffix}"
+        path = final.parent / f"{_prefix(final)}{uuid.uuid4().hex[:8]}{_ending(final)}"
         if folder:
             path.mkdir()
             lock = os.open(path, os.O_RDONLY)
@@ -68,15 +68,25 @@ def _create(final: pathlib.Path, folder: bool) -> tuple[pathlib.Path, int | None
 
 
 def _prefix(final: pathlib.Path) -> str:
-    return f".{final.stem[:100]}."
+    return f".{shortened(final.stem, 100)}."
+
+
+def _ending(final: pathlib.Path) -> str:
+    """What is so long is no format's suffix, but the rest of a name behind a full stop."""
+    return f".partial{final.suffix if len(final.suffix) < 16 else ''}"
+
+
+def shortened(name: str, most: int) -> str:
+    """The beginning of a name, at most so many bytes: file systems count those, not letters."""
+    return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")
 
 
 def _sweep(final: pathlib.Path) -> None:
     """Removes what dead writers of the same name left."""
-    prefix = _prefix(final)
+    prefix, ending = _prefix(final), _ending(final)
     for path in final.parent.iterdir():
-        middle = path.name.removeprefix(prefix).removesuffix(f".partial{final.suffix}")
-        if f"{prefix}{middle}.partial{final.suffix}" != path.name or len(middle) != 8:
+        middle = path.name.removeprefix(prefix).removesuffix(ending)
+        if f"{prefix}{middle}{ending}" != path.name or len(middle) != 8:
             continue
         with contextlib.suppress(OSError):  # A living owner's lock, or another sweeper's work.
             lock = os.open(path, os.O_RDONLY)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import grain
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
 from v2v_jax.data import memory
 from v2v_jax.data.sources import Source
@@ -110,8 +110,7 @@ def make_batches(
     _check_numbers(
         batch_size, frames, stride, temporal_flip, seed, step, process_count, threads, workers
     )
-    if labels and not (source.provides | target.provides) & {"labels"}:
-        raise ValueError("labels are asked for, but neither domain has any")
+    _check_labels(labels, source, target)
     if use_given_flow and flow_of and stride != 1:
         raise ValueError(f"given flow joins neighbouring frames: it needs stride 1, not {stride}")
     span, domains, loads = (frames - 1) * stride + 1, [], []
@@ -292,9 +291,18 @@ def _check_labels(labels: bool, source: Source, target: Source) -> None:
 
 
 def _check_lengths(domain: Source, span: int, frames: int, stride: int) -> None:
+    """Parts of a video between gaps may be too short for a clip, whole videos may not."""
     short = [n for n, length in enumerate(domain.lengths) if length < span]
-    if not short:
+    parts: frozenset[int] = getattr(domain, "parts", frozenset())
+    if len(short) < len(domain.lengths) and parts.issuperset(short):
+        if short:
+            logging.warning(
+                "%d of %d clips, such as %s, have fewer than the %d frames of a training clip and "
+                "are not trained on",
+                len(short), len(domain.lengths), domain.names[short[0]], span,
+            )  # fmt: skip
         return
+    short = [n for n in short if n not in parts] or short
     others = f" (and {len(short) - 1} more videos)" if len(short) > 1 else ""
     need = f"K = {frames} frames" + (f" at stride {stride}, that is {span}" if stride > 1 else "")
     raise ValueError(

@@ -70,10 +70,14 @@ def placed(frames: np.ndarray, into: np.ndarray | None) -> np.ndarray:
 class VideoSource:
     """Video files or frame folders, decoded once into a cache on disk.
 
+    A gap in the numbers of a frame folder, or in the times of a video, ends one clip and begins
+    the next.
+
     Args:
         pattern: see `media.inputs.list_inputs`.
         height, width: training size; frames are cropped to its aspect ratio, then resampled.
         cache_dir: where decoded frames are kept, see `media.cache`.
+        gap: in median distances of a video's frames; 0: its times do not matter.
 
     Raises:
         FileNotFoundError: nothing matches.
@@ -89,17 +93,21 @@ class VideoSource:
         height: int,
         width: int,
         cache_dir: str | os.PathLike[str],
+        gap: float = 0,
     ) -> None:
         self.size: tuple[int, int] | None = (height, width)
         self._videos: list[CachedVideo] = []
         paths = list_inputs(pattern)
         for number, path in enumerate(paths, start=1):
-            self._videos.append(cached_video(path, pathlib.Path(cache_dir), height, width))
+            self._videos += cached_video(path, pathlib.Path(cache_dir), height, width).cut(
+                path, gap
+            )
             logging.log_every_n_seconds(
                 logging.INFO, "%d of %d videos of %s are ready", 10, number, len(paths), pattern
             )
         self.lengths = [video.length for video in self._videos]
         self.names = [video.name for video in self._videos]
+        self.parts = frozenset(n for n, video in enumerate(self._videos) if video.part)
 
     def __len__(self) -> int:
         return len(self._videos)

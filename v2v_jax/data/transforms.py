@@ -64,11 +64,13 @@ def windows(lengths: list[int], span: int) -> list[Window]:
     windows.  Every start belongs to exactly one window.
 
     Args:
-        lengths: frames of each video, all of them at least ``span``.
+        lengths: frames of each video; those shorter than ``span`` get no window.
         span: frames a clip reaches over.
     """
     entries = []
     for video, length in enumerate(lengths):
+        if length < span:
+            continue
         count, starts = length // span, length - span + 1
         edges = [starts * piece // count for piece in range(count + 1)]
         entries += [Window(video, *edge) for edge in itertools.pairwise(edges)]

@@ -35,14 +35,19 @@ def make_optimizers(
         raise ValueError(f"optimizer.constant: {constant} is a share of the steps, in [0, 1]")
     if constant < 1 and steps < 1:
         raise ValueError("optimizer.constant: a falling rate needs the number of steps")
-    begin = round(constant * steps)
 
     def adam(rate: float) -> optax.GradientTransformation:
-        falling = optax.linear_schedule(rate, 0.0, max(steps - begin, 1), begin)
-        return optax.adam(rate if constant == 1 else falling, b1=b1, b2=b2, eps=1e-8, eps_root=0.0)
+        schedule = rate if constant == 1 else falling(rate, constant, steps)
+        return optax.adam(schedule, b1=b1, b2=b2, eps=1e-8, eps_root=0.0)
 
     own = {"discriminator": discriminator_rate or learning_rate}
     return {player: adam(own.get(player, learning_rate)) for player in players}
+
+
+def falling(rate: float, constant: float, steps: int) -> optax.Schedule:
+    """The rate after so many steps: constant for a share of ``steps``, then linearly to 0 there."""
+    begin = round(constant * steps)
+    return optax.linear_schedule(rate, 0.0, max(steps - begin, 1), begin)
 
 
 def make_falling(

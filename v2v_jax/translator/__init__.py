@@ -11,8 +11,9 @@
 Every way runs the same recurrence with the carry handed on, so all give the same video.
 """
 
-from v2v_jax.translator.files import plan_outputs, translate_files
+from v2v_jax.translator.files import translate_files
 from v2v_jax.translator.pairs import open_pair, pair_up
+from v2v_jax.translator.plans import plan_outputs
 from v2v_jax.translator.stream import StreamState
 from v2v_jax.translator.translator import Restored, Translator
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from v2v_jax.translator.files import Reader
 
@@ -30,8 +31,15 @@ class PairReader:
             )
         self.height, self.width = original.height, original.width
         # A folder of frames does not know its rate.
-        self.fps: Any = processed.fps if paths[0].is_dir() else original.fps
+        self._like: Any = processed if paths[0].is_dir() else original
+        self.fps: Any = self._like.fps
         self.frames_estimate = original.frames_estimate
+
+    def __getattr__(self, name: str) -> Any:
+        """Times and whatever else a writer keeps are those of the video that knows them."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._like, name)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         originals, processed = map(iter, self._videos)
@@ -62,14 +70,48 @@ def open_pair(
 
 
 def pair_up(originals: Sequence[Path], processed: Sequence[Path]) -> dict[Path, Path]:
-    """Which processed video belongs to each original: they are paired in order.
+    """Which processed video belongs to each original; how they were paired is logged.
+
+    Those of one name belong together, whatever their suffix; what is left is paired in order.
 
     Raises:
         ValueError: more of one kind than of the other.
     """
+    named = _named(originals, processed)
     if len(originals) != len(processed):
+        alone = (
+            sorted(named[0].keys() ^ named[1].keys()) if named[0].keys() & named[1].keys() else []
+        )
+        without = f"; nothing is called like {alone[0]} on the other side" if alone else ""
         raise ValueError(
             f"--input has {len(originals)} videos and --processed {len(processed)}: they are "
-            "paired in order, so give as many of each"
+            f"paired by name, the rest in order, so give as many of each{without}"
         )
-    return dict(zip(originals, processed, strict=True))
+    pairs = {named[0][name]: named[1][name] for name in named[0] if name in named[1]}
+    by_name = len(pairs)
+    rest = (path for path in processed if path not in set(pairs.values()))
+    in_order = {path: next(rest) for path in originals if path not in pairs}
+    _say_how(by_name, in_order)
+    return {path: (pairs | in_order)[path] for path in originals}
+
+
+def _say_how(by_name: int, in_order: dict[Path, Path]) -> None:
+    parts = [f"{by_name} by name"] if by_name else []
+    if in_order:
+        first, other = next(iter(in_order.items()))
+        parts.append(f"{len(in_order)} in order, as their names differ: {first} with {other}")
+    logging.info("videos are paired with what was made of them: %s", "; ".join(parts))
+
+
+def _named(*groups: Sequence[Path]) -> list[dict[str, Path]]:
+    """Each group's videos by name, with as many folders in front as tell them apart."""
+    deepest = max((len(path.parts) for group in groups for path in group), default=1)
+    for depth in range(1, deepest + 1):
+        named = [{_name(path, depth): path for path in group} for group in groups]
+        if all(len(names) == len(group) for names, group in zip(named, groups, strict=True)):
+            return named
+    return [{} for _ in groups]
+
+
+def _name(path: Path, depth: int) -> str:
+    return "/".join([*path.parts[-depth:-1], path.name if path.is_dir() else path.stem])

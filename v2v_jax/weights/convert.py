@@ -158,9 +158,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("kind", choices=CONVERTERS, metavar="KIND", help=", ".join(CONVERTERS))
-    parser.add_argument("source", type=pathlib.Path, metavar="SRC", help="a published file")
+    parser.add_argument("source", type=_path, metavar="SRC", help="a published file")
     parser.add_argument(
-        "target", type=pathlib.Path, metavar="DST", nargs="?", help="a .safetensors file to write"
+        "target", type=_path, metavar="DST", nargs="?", help="a .safetensors file to write"
     )
     parser.add_argument("--check", action="store_true", help="say what would be loaded, write none")
     given = parser.parse_args(argv)
@@ -174,6 +174,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _path(text: str) -> pathlib.Path:
+    return pathlib.Path(text).expanduser()
 
 
 def _paths(given: argparse.Namespace) -> dict[str, Any]:

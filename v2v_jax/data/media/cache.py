@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import itertools
 import json
 import pathlib
 import shutil
@@ -24,11 +25,13 @@ import numpy as np
 from absl import logging
 
 from v2v_jax.data.atomic import Partial
+from v2v_jax.data.media import frame_names
 from v2v_jax.data.media.frame_folder import list_frames
 from v2v_jax.data.media.reader import VideoReader, open_video
+from v2v_jax.data.media.timing import gaps
 from v2v_jax.data.transforms import fit
 
-VERSION = 1  # Of the frames' content: raise it when decoding, cropping or resampling changes.
+VERSION = 2  # Of the frames' content: raise it when decoding, cropping or resampling changes.
 _REPORT_SECONDS = 10.0
 
 
@@ -40,15 +43,47 @@ class CachedVideo:
         name: the original file or folder, for messages.
         frames_file: the flat array.
         length: its frames.
+        first: where they begin in the array.
+        part: whether it is one of several clips of a folder whose numbering has gaps.
     """
 
     name: str
     frames_file: pathlib.Path
     length: int
+    first: int = 0
+    part: bool = False
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Frames start .. start + count - 1, uint8 [count, H, W, 3], memory mapped, read only."""
+        start += self.first
         return np.load(self.frames_file, mmap_mode="r")[start : start + count]
+
+    def cut(self, path: pathlib.Path, gap: float = 0) -> list[CachedVideo]:
+        """The clips it consists of; itself, unless frames are missing.
+
+        Args:
+            path: the original: a folder's numbering may have gaps.
+            gap: frames of a video further apart than so many median distances belong to two clips;
+                0: whatever their times.
+        """
+        frames = list_frames(path) if path.is_dir() else []
+        starts = frame_names.starts(frames) if frames else [0, *gaps(self._stamps(), gap)]
+        if len(starts) < 2:
+            return [self]
+        return [
+            CachedVideo(
+                f"{self.name} from {frames[first].name if frames else f'frame {first}'}",
+                self.frames_file,
+                end - first,
+                first,
+                True,
+            )
+            for first, end in itertools.pairwise([*starts, self.length])
+        ]
+
+    def _stamps(self) -> list[int]:
+        """When its frames are shown, ticks; [] of a constant rate."""
+        return json.loads(self.frames_file.with_name("meta.json").read_text())["stamps"]
 
 
 def cached_video(
@@ -126,6 +161,7 @@ def _build(reader: VideoReader, entry: pathlib.Path, height: int, width: int) ->
             "frames": length,
             "bytes": (partial.path / "frames.npy").stat().st_size,
             "size": [height, width],
+            "stamps": reader.timing.stamps,
             "version": VERSION,
         }
         (partial.path / "meta.json").write_text(json.dumps(meta))

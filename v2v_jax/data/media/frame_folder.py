@@ -14,18 +14,28 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from v2v_jax.data.atomic import Partial
+from v2v_jax.data.media import frame_names
+from v2v_jax.data.media.timing import Timing
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_JPEG_QUALITY = 95
 
 
 def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The pictures of a folder in numeric order (frame_2 before frame_10), hidden ones left out."""
-    frames = [
+    """The pictures of a folder in the order of their numbers, hidden ones left out.
+
+    Of several with one name (``7.jpg`` and ``7.png``) one is taken; see ``media.frame_names``.
+    """
+    return frame_names.in_order(frame_names.without_doubles(pictures(folder))[0])
+
+
+def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All pictures of a folder that are not hidden, in no order."""
+    return [
         path
         for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     ]
-    return sorted(frames, key=natural_key)
 
 
 def natural_key(path: pathlib.Path) -> tuple:
@@ -66,9 +76,11 @@ class FolderReader:
     def __init__(self, path: pathlib.Path, fps: Fraction) -> None:
         self.path = path
         self.fps = fps
+        self.timing = Timing(fps)
         self._frames = list_frames(path)
         if not self._frames:
             raise ValueError(f"{path}: no frames in this folder (looked for png, jpg, jpeg)")
+        _say_what_is_odd(path, self._frames)
         self.frames_estimate: int | None = len(self._frames)
         self.height, self.width = read_image(self._frames[0]).shape[:2]
 
@@ -91,28 +103,59 @@ class FolderReader:
         self.close()
 
 
+def check_empty(folder: pathlib.Path) -> None:
+    """Raises a FileExistsError where frames cannot be put because something is there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(
+            f"{folder} exists and is not an empty folder: remove it or choose another output"
+        )
+
+
+def _say_what_is_odd(path: pathlib.Path, frames: list[pathlib.Path]) -> None:
+    """Doubles that are left out, and gaps in the numbering."""
+    if doubles := frame_names.without_doubles(pictures(path))[1]:
+        left_out, taken = min(doubles)
+        frame_names.say(
+            f"{path}: {len(doubles)} pictures are there twice and count once; of "
+            f"{left_out.name} and {taken.name} the latter is read"
+        )
+    if gaps := frame_names.starts(frames)[1:]:
+        before, after = (frames[gaps[0] + by].name for by in (-1, 0))
+        frame_names.say(
+            f"{path}: {len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} in the numbering of the "
+            f"frames, the first between {before} and {after}: training and prepare begin a new "
+            "clip there, translating goes on as if nothing were missing"
+        )
+
+
 class FolderWriter:
     """Writes 000000.png, 000001.png, … into a folder that appears only when it is complete.
+
+    Args:
+        path: the folder.
+        pattern: names of the frames, with one ``%d`` or ``%06d`` for the number, which counts from
+            0, and the suffix of a kind of picture.
 
     Raises:
         FileExistsError: the folder exists and is not empty.
         OSError: it cannot be written; raised before the first frame.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], pattern: str = "%06d.png") -> None:
         final = pathlib.Path(path)
-        if final.exists() and (not final.is_dir() or any(final.iterdir())):
-            raise FileExistsError(
-                f"{final} exists and is not an empty folder: remove it or choose another output"
-            )
+        check_empty(final)
         self._partial = Partial(final, folder=True)
+        self._pattern = pattern
         self.frames = 0
 
     def write(self, frame: np.ndarray) -> None:
         """Appends one frame, uint8 [H, W, 3] RGB."""
-        _, code = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        name = self._pattern % self.frames
+        kind = pathlib.Path(name).suffix.lower()
+        options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if kind != ".png" else []
+        _, code = cv2.imencode(kind, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), options)
         try:
-            (self._partial.path / f"{self.frames:06d}.png").write_bytes(code.tobytes())
+            (self._partial.path / name).write_bytes(code.tobytes())
         except OSError as error:
             self.abort()
             raise OSError(f"cannot write {self._partial.final}: {error.strerror}") from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Protocol, Self
 
-import av
 import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
@@ -16,7 +16,11 @@ from av.video.reformatter import VideoReformatter
 from v2v_jax.data.media.frame_folder import (
     FolderReader,
 )
+from v2v_jax.data.media.frame_names import say
+from v2v_jax.data.media.packets import is_end, is_picture, look_through, opened, video_stream
+from v2v_jax.data.media.timing import Timing, judge
 
+_WITH_HIDDEN_PICTURES = ("vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9")
 BT709 = 1  # ISO/IEC 23091-2's number for primaries, transfer and matrix alike.
 
 
@@ -27,13 +31,15 @@ class VideoReader(Protocol):
 
     Attributes:
         path: the file or folder.
-        fps: mean frames per second, exact.
+        fps: frames per second, exact; of a variable rate the mean.
+        timing: when each frame is shown; its time stamps are noted while frames are read.
         frames_estimate: what the container promises, for progress; None where it says nothing.
         height, width: of the frames as they come out, rotation already applied.
     """
 
     path: pathlib.Path
     fps: Fraction
+    timing: Timing
     frames_estimate: int | None
     height: int
     width: int
@@ -56,8 +62,8 @@ def open_video(path: str | os.PathLike[str], *, fps: Fraction | int = 25) -> Vid
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: not a video, empty, truncated, or a folder without frames.  A video that turns
-            out shorter than its container promises raises at the end of the iteration.
+        ValueError: not a video, empty, truncated, or a folder without frames.  A frame that cannot
+            be decoded raises when it is its turn.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -75,57 +81,110 @@ class FileReader:
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         self._iterations: list[Iterator[np.ndarray]] = []
-        with _opened(path) as container:
-            stream = _video_stream(container, path)
-            self.fps = Fraction(stream.average_rate or stream.guessed_rate or 25)
-            self._promised = _promised_frames(stream, path)
-            self._seconds = _promised_seconds(container, stream)
-            self.frames_estimate = self._promised
-            if self._promised is None and self._seconds is not None:
-                self.frames_estimate = round(self._seconds * self.fps)
-            try:
-                first = _upright(next(container.decode(stream)), VideoReformatter())
-            except (StopIteration, av.error.FFmpegError) as error:
-                raise ValueError(
-                    f"{path}: not one frame of {self.frames_estimate or 'this video'} could be "
-                    "decoded; the file is truncated or damaged"
-                ) from error
-        self.height, self.width = first.shape[:2]
+        self._packets = look_through(path)
+        with opened(path) as container:
+            first = next(self._decoded(container), None)
+        if first is None:
+            raise ValueError(
+                f"{path}: not one frame of {self._packets.count or 'this video'} could be "
+                "decoded; the file is truncated or damaged"
+            )
+        self.height, self.width = _upright(first, VideoReformatter()).shape[:2]
+        self.timing, skipped = self._judged(first)
+        self.fps = self.timing.rate
+        self.frames_estimate: int | None = self._expected
+        if skipped:
+            say(
+                f"{path}: its first {skipped} frames need others that were cut off; they are "
+                "skipped, as players do"
+            )
+
+    def _judged(self, first: Any) -> tuple[Timing, int]:
+        """The timing, and how many frames in front cannot be shown."""
+        found, stamps = self._packets, self._packets.stamps
+        if found.slots is not None:
+            self._expected = found.slots - int(stamps[0])
+            rate = found.rates[0] if found.rates else 1 / found.base
+            return Timing(rate, origin=int(stamps[0]) / rate), found.skip
+        if found.timed and first.pts is not None:
+            stamps = stamps[np.searchsorted(stamps, first.pts) :]
+        self._expected = max(1, len(stamps))
+        skipped = found.skip + len(found.stamps) - len(stamps)
+        if not found.timed or not len(stamps):
+            return Timing(found.rates[0] if found.rates else Fraction(25)), skipped
+        timing = judge(stamps - found.origin, found.base, found.rates, found.last)
+        timing.origin += found.origin * found.base
+        return timing, skipped
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        iteration = self._decode()
+        iteration = self._pictures()
         self._iterations.append(iteration)
         return iteration
 
-    def _decode(self) -> Iterator[np.ndarray]:
-        reformatter, count, end = VideoReformatter(), 0, 0.0
-        with _opened(self.path) as container:
-            stream = _video_stream(container, self.path)
-            stream.thread_type = "AUTO"
-            try:
-                for frame in container.decode(stream):
-                    picture = _upright(frame, reformatter)
-                    if picture.shape[:2] != (self.height, self.width):
-                        raise ValueError(
-                            f"{self.path}: frame {count} has {picture.shape[1]}x{picture.shape[0]} "
-                            f"pixels, the first one {self.width}x{self.height}; re-encode the "
-                            "video at one size"
-                        )
-                    count, end = count + 1, _end(frame, self.fps, end)
-                    yield picture
-            except av.error.FFmpegError as error:
-                raise self._shorter(count, f"damaged ({error.strerror})") from error
-        if self._promised is not None and count < self._promised:
-            raise self._shorter(count, "truncated or damaged")
-        # Times are rounded to milliseconds and the last frame may have no duration.
-        if self._seconds is not None and end < self._seconds - max(0.2, 2 / self.fps):
-            raise self._shorter(count, "truncated or damaged")
+    def _pictures(self) -> Iterator[np.ndarray]:
+        reformatter, count = VideoReformatter(), 0
+        with opened(self.path) as container:
+            for frame in self._shown(self._decoded(container)):
+                picture = _upright(frame, reformatter)
+                if picture.shape[:2] != (self.height, self.width):
+                    raise ValueError(
+                        f"{self.path}: frame {count} has {picture.shape[1]}x{picture.shape[0]} "
+                        f"pixels, the first one {self.width}x{self.height}; re-encode the "
+                        "video at one size"
+                    )
+                stamp = None if frame.pts is None else frame.pts - self._packets.origin
+                self.timing.note(count, stamp)
+                count += 1
+                yield picture
+            hides = video_stream(container, self.path).codec_context.name in _WITH_HIDDEN_PICTURES
+        if count < self._expected and not hides:
+            say(f"{self.path}: {self._expected - count} of its frames could not be shown")
 
-    def _shorter(self, count: int, state: str) -> ValueError:
-        promised = "" if self.frames_estimate is None else f" of {self.frames_estimate}"
+    def _decoded(self, container: Any) -> Iterator[Any]:
+        """PyAV's frames, from the first that can be decoded to the last.
+
+        Raises:
+            ValueError: one in between cannot be decoded.
+        """
+        stream = video_stream(container, self.path)
+        stream.thread_type = "AUTO"
+        packets, number, count = container.demux(stream), 0, 0
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                number += is_picture(packet)
+                if not is_end(packet) and (not is_picture(packet) or number <= self._packets.skip):
+                    continue
+                frames = packet.decode()
+            except av.error.FFmpegError as error:
+                # In front and at the very end a player shows what there is.
+                if count and number < self._packets.count:
+                    raise self._damaged(count, error) from error
+                continue
+            yield from frames
+            count += len(frames)
+
+    def _shown(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """Every frame as often as it is shown: an AVI repeats one by an empty packet."""
+        found = self._packets
+        if found.slots is None:
+            yield from frames
+            return
+        held, at = None, 0
+        for number, frame in enumerate(frames):
+            slot = frame.pts if found.in_order else found.stamps[min(number, len(found.stamps) - 1)]
+            if held is not None:
+                slot = at + 1 if slot is None else max(int(slot), at + 1)
+                yield from itertools.repeat(held, slot - at)
+            held, at = frame, int(slot or 0)
+        yield from itertools.repeat(held, max(1, found.slots - at))
+
+    def _damaged(self, count: int, error: av.error.FFmpegError) -> ValueError:
         return ValueError(
-            f"{self.path}: only {count}{promised} frames could be read; the file is {state}; "
-            "copy it again or re-encode the part that plays"
+            f"{self.path}: only {count} of {self.frames_estimate} frames could be read; the file "
+            f"is damaged ({error.strerror}); copy it again or re-encode the part that plays"
         )
 
     def close(self) -> None:
@@ -138,70 +197,6 @@ class FileReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _opened(path: pathlib.Path) -> Any:
-    try:
-        return av.open(str(path), metadata_errors="replace")
-    except av.error.FFmpegError as error:
-        if isinstance(error, OSError):
-            raise OSError(f"{path}: cannot be opened ({error.strerror})") from error
-        raise ValueError(
-            f"{path}: not a video that can be read ({error.strerror}); an unfinished or truncated "
-            "recording, or another kind of file under this name"
-        ) from error
-
-
-def _video_stream(container: Any, path: pathlib.Path) -> Any:
-    stream = container.streams.best("video")
-    if stream is None or stream.codec_context is None:
-        raise ValueError(f"{path}: no video stream that can be decoded in this file")
-    return stream
-
-
-def _promised_frames(stream: Any, path: pathlib.Path) -> int | None:
-    """How many frames the container's own count or index promises.
-
-    The index is the better witness: a trimmed mp4 still counts the frames its edit list hides.
-
-    Raises:
-        ValueError: the index points behind the end of the file.
-    """
-    if not stream.frames:
-        return None
-    if "mp4" not in stream.container.format.name:
-        return stream.frames
-    size = path.stat().st_size
-    shown = [entry for entry in stream.index_entries if not entry.is_discard]
-    whole = sum(entry.pos + entry.size <= size for entry in shown)
-    if whole < len(shown):
-        raise ValueError(
-            f"{path}: truncated, only {whole} of {len(shown)} frames could be read; copy it again "
-            "or re-encode the part that plays"
-        )
-    return len(shown)
-
-
-def _promised_seconds(container: Any, stream: Any) -> float | None:
-    """When the video ends, in containers that count no frames (mkv, webm, fragmented mp4)."""
-    if stream.frames:
-        return None
-    if (text := stream.metadata.get("DURATION")) and text.count(":") == 2:
-        hours, minutes, seconds = (float(part) for part in text.split(":"))
-        return 3600 * hours + 60 * minutes + seconds
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    # The container's own duration may be that of a longer sound track.
-    if "matroska" in container.format.name and len(container.streams) == 1 and container.duration:
-        return container.duration / 1e6
-    return None
-
-
-def _end(frame: Any, fps: Fraction, end: float) -> float:
-    if frame.time is None:
-        return end + float(1 / fps)
-    duration = float(frame.duration * frame.time_base) if frame.duration else 0.0
-    return max(end, frame.time + max(duration, float(1 / fps)))
 
 
 def _upright(frame: Any, reformatter: VideoReformatter) -> np.ndarray:

@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from v2v_jax.data.atomic import Partial
 from v2v_jax.data.media.reader import BT709
+from v2v_jax.data.media.timing import Timing
 
 WRITABLE_SUFFIXES = (".mp4", ".mov", ".mkv")
 
@@ -22,9 +23,17 @@ WRITABLE_SUFFIXES = (".mp4", ".mov", ".mkv")
 class VideoWriter:
     """Writes an H.264 video that appears under its name only when it is complete.
 
-    Frame rate and frame count are kept exactly, colours are BT.709 and say so.  Chroma is
-    subsampled (4:2:0, which every player knows) unless a side is odd: 4:2:0 has no odd sizes,
-    and the frame size is kept, so those become 4:4:4.
+    Frame rate and frame count are kept exactly, or every frame's own time; colours are BT.709 and
+    say so.  Chroma is subsampled (4:2:0, which every player knows) unless a side is odd: 4:2:0 has
+    no odd sizes, and the frame size is kept, so those become 4:4:4.
+
+    Args:
+        path: of the file.
+        fps: frames per second where ``like`` has no times of its own; the mean of those it has.
+        height, width: of the frames.
+        crf: quality, see x264.
+        like: the open video whose frames these become, see `media.reader.VideoReader`: its
+            ``timing`` says when each is shown.  None: at a constant rate.
 
     Raises:
         ValueError: an unknown suffix or an impossible size.
@@ -39,6 +48,7 @@ class VideoWriter:
         width: int,
         *,
         crf: int = 18,
+        like: Any = None,
     ) -> None:
         self.path = pathlib.Path(path)
         if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
@@ -51,15 +61,17 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._reformatter = VideoReformatter()
         self._partial = Partial(self.path)
-        # The index in front lets a browser play it and tells a truncated copy at once.
-        options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
-        self._container = av.open(str(self._partial.path), "w", options=options)
-        self._stream = self._container.add_stream(
-            "libx264", rate=Fraction(fps), options={"crf": str(crf)}
-        )
+        self._timing = timing = getattr(like, "timing", None) or Timing(Fraction(fps))
+        self._held: Any = None
+        self._durations: dict[int, int] = {}
+        self._container = av.open(os.path.abspath(self._partial.path), "w", options=self._options())
+        # Without B-frames every container keeps the times and the durations of frames exactly.
+        options = {"crf": str(crf)} | ({"bf": "0"} if timing.base else {})
+        self._stream = self._container.add_stream("libx264", rate=timing.rate, options=options)
         self._stream.height, self._stream.width = height, width
         self._stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         context = self._stream.codec_context
+        context.time_base = timing.tick
         context.color_range = ColorRange.MPEG
         context.colorspace = context.color_primaries = context.color_trc = BT709
 
@@ -84,13 +96,37 @@ class VideoWriter:
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
         )
-        picture.pts, picture.time_base = self.frames, 1 / self._stream.codec_context.framerate
-        self._mux(picture)
+        self._put(final=False)
+        self._held = picture
         self.frames += 1
+
+    def _options(self) -> dict[str, str]:
+        """Of the container."""
+        if self.path.suffix.lower() == ".mkv":
+            return {}
+        # The index in front lets a browser play it and tells a truncated copy at once.
+        options = {"movflags": "+faststart"}
+        if self._timing.base:
+            ticks = str(self._timing.tick.denominator)
+            options |= {"video_track_timescale": ticks, "movie_timescale": ticks}
+        return options
+
+    def _put(self, *, final: bool) -> None:
+        """Encodes the frame before the newest: how long it is shown is known only now."""
+        if self._held is None:
+            return
+        number, picture = self.frames - 1, self._held
+        picture.pts, picture.time_base = self._timing.start(number), self._timing.tick
+        self._durations[picture.pts] = self._timing.end(number, final=final) - picture.pts
+        self._held = None
+        self._mux(picture)
 
     def _mux(self, picture: Any) -> None:
         try:
-            self._container.mux(self._stream.encode(picture))
+            for packet in self._stream.encode(picture):
+                # FFmpeg's encoders lose it, and the last frame's is nowhere else.
+                packet.duration = self._durations.pop(packet.pts, packet.duration)
+                self._container.mux(packet)
         except av.error.FFmpegError as error:
             self.abort()
             raise OSError(f"cannot write {self.path}: {error.strerror}") from error
@@ -105,6 +141,7 @@ class VideoWriter:
         if not self.frames:
             self.abort()
             raise ValueError(f"{self.path}: no frame was written")
+        self._put(final=True)
         self._mux(None)
         try:
             self._container.close()

@@ -135,8 +135,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _add_common(sub: argparse.ArgumentParser, fit: str) -> None:
-    sub.add_argument("--raw", required=True, help="the downloads: a folder of zips or files")
-    sub.add_argument("--out", required=True, help="the data set's folder, made anew")
+    home = os.path.expanduser
+    sub.add_argument("--raw", type=home, required=True, help="the downloads: zips or files")
+    sub.add_argument("--out", type=home, required=True, help="the data set's folder, made anew")
     sub.add_argument("--size", type=_size, default=(256, 512), help="height,width; 256,512")
     sub.add_argument("--fit", choices=FITS, default=fit, help=f"how it gets there; {fit}")
     sub.add_argument("--dry_run", action="store_true", help="look and count, write nothing")
@@ -148,7 +149,9 @@ def _add_labelled(sub: argparse.ArgumentParser, kind: str) -> None:
     kinds = ("labels", "flow") if kind == "viper" else ("labels",)
     sub.add_argument("--without", type=_one_of(kinds), default=(), help=f"leave out {kinds}")
     sub.add_argument("--partial", action="store_true", help="go on though some clips are missing")
-    sub.add_argument("--class_map", help="a .csv of id,name,train_id,variant")
+    sub.add_argument(
+        "--class_map", type=os.path.expanduser, help="a .csv of id,name,train_id,variant"
+    )
     sub.add_argument("--class_variants", type=_words, help="its variants that count; all")
     if kind == "viper":
         rules = "; ".join(f"{name}: {what}" for name, what in viper.SPLIT_RULES.items())

@@ -15,15 +15,19 @@ import fcntl
 import json
 import os
 import pathlib
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import cv2
 
+from v2v_jax.data.atomic import shortened
 from v2v_jax.data.prepare.progress import Progress
 from v2v_jax.data.prepare.work import Job, Outcome, Shard, Task
 from v2v_jax.data.raw.reading import Skip
 from v2v_jax.data.records import format as record_format
+
+_LONGEST_NAME = 255 - len("..unfinished")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +76,10 @@ def work_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def work_folder_name(out: pathlib.Path) -> pathlib.Path:
     """Where unfinished work for ``out`` is kept."""
-    return out.parent / f".{out.name}.unfinished"
+    name = out.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f"{shortened(name, 200)}.{zlib.crc32(os.fsencode(name)):08x}"
+    return out.parent / f".{name}.unfinished"
 
 
 def run(job: Job, work: pathlib.Path, workers: int) -> list[Done]:

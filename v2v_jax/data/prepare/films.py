@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from v2v_jax.data.media.frame_folder import list_frames
+from v2v_jax.data.media import timing
+from v2v_jax.data.media.frame_folder import list_frames, pictures
+from v2v_jax.data.media.frame_names import clip_numbers, starts, without_doubles
 from v2v_jax.data.media.inputs import list_inputs
 from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.resample import Resampler
@@ -29,29 +31,39 @@ def job(pattern: str, resampler: Resampler) -> Job:
     """
     paths = list_inputs(pattern)
     names = _names(paths)
-    shards, skipped = [], []
+    shards, skipped, clips = [], [], 0
     for name, path in zip(names, paths, strict=True):
         try:
             with open_video(path) as reader:
                 frames = reader.frames_estimate or 1
+                pauses = timing.gaps(reader.timing.foreseen)
         except (ValueError, OSError) as error:
             skipped.append(Skip(name, _reason(error, path)))
             continue
-        key = digest(
-            [record_format.VERSION, "videos", dataclasses.astuple(resampler), name, _stamp(path)]
-        )
-        tasks = functools.partial(_tasks, resampler, name, path)
+        listed = list_frames(path) if path.is_dir() else []
+        gaps = starts(listed)[1:] or pauses
+        settings = [record_format.VERSION, "videos", dataclasses.astuple(resampler), name]
+        key = digest([*settings, _stamp(path), *([gaps] if gaps else [])])
+        tasks = functools.partial(_tasks, resampler, name, path, clip_numbers(listed))
         shards.append(Shard("train", key, frames, tasks))
+        clips += 1 + len(gaps)
+        skipped += _doubles(name, path)
     about = {"fit": resampler.fit, "raw_size": None, "class_map": None}
-    counts = {"train": {"clips": len(shards), "frames": sum(shard.frames for shard in shards)}}
+    counts = {"train": {"clips": clips, "frames": sum(shard.frames for shard in shards)}}
     size = (resampler.height, resampler.width)
     return Job("videos", *size, [], about, shards, skipped, counts)
 
 
-def _tasks(resampler: Resampler, name: str, path: pathlib.Path) -> Iterable[Task]:
+def _tasks(
+    resampler: Resampler, name: str, path: pathlib.Path, numbers: list[int]
+) -> Iterable[Task]:
+    """``numbers`` of a folder's frames, which jump where frames are missing; [] of a file."""
+    pauses = 0
     try:
         with open_video(path) as reader:
-            for number, frame in enumerate(reader):
+            for at, frame in enumerate(reader):
+                pauses += reader.timing.is_after_gap(at)
+                number = numbers[at] if numbers else at + pauses
                 yield functools.partial(_record, resampler, name, number, frame)
     except (ValueError, OSError) as error:
         skip = Skip(name, _reason(error, path))
@@ -61,6 +73,11 @@ def _tasks(resampler: Resampler, name: str, path: pathlib.Path) -> Iterable[Task
 def _record(resampler: Resampler, name: str, number: int, frame: np.ndarray) -> list[Outcome]:
     coded = {"image": record_format.encode_image(resampler.image(frame))}
     return [Outcome(name, number, record_format.example(name, number, coded))]
+
+
+def _doubles(name: str, path: pathlib.Path) -> list[Skip]:
+    doubles = without_doubles(pictures(path))[1] if path.is_dir() else []
+    return [Skip(f"{name}/{left.name}", f"the same as {taken.name}") for left, taken in doubles]
 
 
 def _names(paths: list[pathlib.Path]) -> list[str]:

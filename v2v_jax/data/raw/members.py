@@ -143,8 +143,9 @@ def _zip_members(file: pathlib.Path, folder: str) -> Iterator[Member]:
             "out of --raw"
         ) from error
     for entry in entries:
-        name = entry.filename.rpartition("/")[2]
-        if entry.is_dir() or name.startswith(".") or entry.filename.startswith("__MACOSX/"):
+        path = entry.filename.replace("\\", "/")  # Some zips of Windows keep its separator.
+        name = path.rpartition("/")[2]
+        if not name or name.startswith(".") or path.startswith("__MACOSX/"):
             continue
         if entry.compress_type not in (_STORED, _DEFLATED) or entry.flag_bits & 1:
             raise ValueError(
@@ -154,4 +155,4 @@ def _zip_members(file: pathlib.Path, folder: str) -> Iterator[Member]:
         packed = Packed(
             entry.orig_filename, entry.header_offset, entry.compress_size, entry.compress_type
         )
-        yield Member(folder + entry.filename, file, entry.file_size, entry.CRC, packed)
+        yield Member(folder + path, file, entry.file_size, entry.CRC, packed)

@@ -8,6 +8,7 @@ ranges ``[start, stop]`` of the clip's frames that have them.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import os
@@ -65,6 +66,7 @@ class RecordSource:
     Attributes:
         clips: what is where.
         size: height and width of all frames.
+        parts: the clips that are not all of what has their name: frames are missing between them.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -94,6 +96,8 @@ class RecordSource:
         self._map = class_map or _stored_map(metadata)
         self.lengths = [clip.frames for clip in self.clips]
         self.names = [f"{folder} {split} {clip.name} from {clip.number}" for clip in self.clips]
+        counts = collections.Counter(clip.name for clip in self.clips)
+        self.parts = frozenset(n for n, clip in enumerate(self.clips) if counts[clip.name] > 1)
         self.provides = self._fields(fields)
         record_format.example_class()
 
