@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 from command import DEMO, TINY, call, finish, refused, run, start, trained, write_video
+from data.moving_pictures import encode_at, times
 
 import v2v_jax
 from v2v_jax.data.media.reader import open_video
@@ -340,6 +341,31 @@ def test_translate_without_input_or_checkpoint(workdir, video, tmp_path, capsys)
                    "--size=8,8")  # fmt: skip
     assert "at least 16x16" in line
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_translate_writes_pictures_and_at_a_rate(workdir, tmp_path, capsys):
+    """Frames out, and in again at the rate that is asked for; times of a video kept or forced."""
+    video = tmp_path / "a.mkv"
+    encode_at(video, [0, 40, 80, 3000], size=(18, 34))
+    base = ["--mode=translate", f"--workdir={workdir}"]
+    call(*base, f"--input={video}", f"--output={tmp_path}/f/%05d.png")
+    assert sorted(p.name for p in (tmp_path / "f").iterdir()) == [f"0000{i}.png" for i in range(4)]
+    call(*base, f"--input={tmp_path}/f", f"--output={tmp_path}/g", "--frames=jpg", "--fps=10")
+    assert len(list((tmp_path / "g" / "f").glob("*.jpg"))) == 4
+    for name, rate in (("25", []), ("10", ["--fps=10"])):
+        call(*base, f"--input={tmp_path}/f", f"--output={tmp_path}/{name}.mp4", *rate)
+        assert frames_of(tmp_path / f"{name}.mp4")[1] == int(name)
+    call(*base, f"--input={video}", f"--output={tmp_path}/kept.mp4")
+    assert times(tmp_path / "kept.mp4")[0] == [0, Fraction(1, 25), Fraction(2, 25), 3]
+    call(*base, f"--input={video}", f"--output={tmp_path}/even.mp4", "--fps=5")
+    assert frames_of(tmp_path / "even.mp4")[1] == 5
+    assert len(times(tmp_path / "even.mp4")[0]) == 15
+    line = refused(capsys, *base, f"--input={video}", f"--output={tmp_path}/f/%05d.png")
+    assert "not an empty folder" in line
+    line = refused(capsys, *base, f"--input={video}", f"--output={tmp_path}/b.mp4", "--fps=fast")
+    assert "'fast' is no frame rate" in line
+    line = refused(capsys, *base, f"--input={video}", f"--output={tmp_path}/%s.png")
+    assert "need one number in their names" in line
 
 
 # --- evaluate, describe ---------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
+from v2v_jax.data.media.packets import exact
 from v2v_jax.data.media.writer import VideoWriter
 
 
@@ -119,6 +120,6 @@ def times(path: pathlib.Path) -> tuple[list[Fraction], Fraction]:
     """When the frames of a file are shown, seconds, and how long the last one is."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        base = Fraction(stream.time_base or 0)
+        base = exact(stream.time_base)
         shown = sorted((p.pts, p.duration) for p in container.demux(stream) if p.pts is not None)
     return [pts * base for pts, _ in shown], (shown[-1][1] or 0) * base

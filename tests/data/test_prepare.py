@@ -11,9 +11,10 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from data import raw_trees
+from data import moving_pictures, raw_trees
 
 from v2v_jax.data.media.resample import Resampler
+from v2v_jax.data.media.timing import Timing
 from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.data.prepare import engine, finish
 from v2v_jax.data.prepare.__main__ import main
@@ -256,6 +257,14 @@ def test_videos(tmp_path, capsys):
     assert "b/cut.mp4" in capsys.readouterr().out
 
 
+def test_a_gap_in_the_times_of_a_video_begins_a_new_clip(tmp_path):
+    stamps = [0, 40, 80, 3000, 3040]
+    moving_pictures.encode_at(tmp_path / "a.mp4", stamps)
+    main(["videos", f"--raw={tmp_path}/a.mp4", f"--out={tmp_path}/out", "--size=16,32"])
+    source = RecordSource(tmp_path / "out")
+    assert [(clip.number, clip.frames) for clip in source.clips] == [(0, 3), (4, 2)]
+
+
 def test_a_video_that_breaks_off_is_left_out_whole(tmp_path, monkeypatch):
     from v2v_jax.data.prepare import films
 
@@ -266,6 +275,7 @@ def test_a_video_that_breaks_off_is_left_out_whole(tmp_path, monkeypatch):
 
     class Broken:
         frames_estimate = 6
+        timing = Timing(Fraction(25))
 
         def __init__(self, path):
             self._frames, self._bad = list(opened(path)), path.name == "a.mp4"

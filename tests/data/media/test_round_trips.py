@@ -53,7 +53,8 @@ def drawn(seed: int) -> dict[str, Any]:
     base = Fraction(1, base or int(rng.choice([600, 12_800, 30_000])))
     if suffix == ".avi" or (pattern == "constant" and not base.denominator % rate.numerator):
         base = 1 / rate
-    count = int(rng.integers(3, 10))
+    # FFmpeg does not know a transport stream by fewer packets.
+    count = int(rng.integers(3, 10)) + 6 * (suffix == ".ts")
     step = 1 / (rate * base)
     even = [round(i * step) for i in range(count)]
     whole = max(1, round(step))

@@ -93,7 +93,9 @@ class _AtRate:
 
     def __init__(self, like: Any, rate: Fraction | None) -> None:
         self._like = like
-        self.timing = Timing(rate or like.fps, origin=like.timing.origin)
+        times: Timing = like.timing
+        begin = times.foreseen[0] * times.tick if times.foreseen else Fraction(0)
+        self.timing = Timing(rate or like.fps, origin=times.origin + begin)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._like, name)

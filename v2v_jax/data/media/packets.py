@@ -15,6 +15,8 @@ import numpy as np
 from v2v_jax.data.media import wholeness
 
 _CLOCKS_THAT_START_ANYWHERE = ("mpegts", "mpeg")
+# Not all metadata are UTF-8; PyAV 19 takes any and has no such argument.
+_ANY_METADATA: Any = {"metadata_errors": "replace"} if av.__version__.split(".")[0] < "19" else {}
 _SURELY_HELD = 5
 """Many files are a frame or two shorter than they say."""
 
@@ -57,7 +59,7 @@ def opened(path: pathlib.Path) -> Any:
         ValueError: it is no video.
     """
     try:
-        return av.open(os.path.abspath(path), metadata_errors="replace")  # "a:b.mp4" is no URL
+        return av.open(os.path.abspath(path), **_ANY_METADATA)  # "a:b.mp4" is no URL
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise OSError(f"{path}: cannot be opened ({error.strerror})") from error
@@ -77,6 +79,11 @@ def video_stream(container: Any, path: pathlib.Path) -> Any:
     if stream is None or stream.codec_context is None:
         raise ValueError(f"{path}: no video stream that can be decoded in this file")
     return stream
+
+
+def exact(rational: Any) -> Fraction:
+    """A number of PyAV's, whose kind depends on its version."""
+    return Fraction(rational.numerator, rational.denominator)
 
 
 def is_picture(packet: Any) -> bool:
@@ -147,7 +154,7 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
     times = shown[:, 1 if numbered else 0]
     order = np.argsort(times, kind="stable")
     missing = len(times) == 0 or times[order[0]] == np.iinfo(np.int64).min
-    base = Fraction(stream.time_base)
+    base = exact(stream.time_base)
     last = 0 if missing else int(shown[order[-1], 2])
     if not missing and not numbered:
         last = _held(container, stream, times[order], last)
@@ -157,7 +164,7 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
         stamps=times[order],
         timed=not missing and not numbered,
         base=base,
-        rates=tuple(Fraction(rate) for rate in rates if rate),
+        rates=tuple(exact(rate) for rate in rates if rate),
         last=last,
         origin=round(Fraction(container.start_time, 1_000_000) / base) if shifts else 0,
         skip=skip,
@@ -171,7 +178,7 @@ def _held(container: Any, stream: Any, stamps: np.ndarray, last: int) -> int:
     """How long the last picture is shown, ticks; ``last`` by its packet's account."""
     seconds, at = _promised_seconds(container, stream), int(stamps[-1])
     if seconds is not None:
-        return max(last, round(seconds / Fraction(stream.time_base)) - at)
+        return max(last, round(seconds / exact(stream.time_base)) - at)
     if "mp4" not in container.format.name or not stream.codec_context.has_b_frames:
         return last
     # There a packet's duration is that to the next in the order of decoding.

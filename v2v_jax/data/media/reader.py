@@ -23,6 +23,7 @@ from v2v_jax.data.media.packets import is_end, is_picture, look_through, opened,
 from v2v_jax.data.media.shape import Look, pixel_aspect, say_fields
 from v2v_jax.data.media.timing import Timing, judge
 
+_WITH_HIDDEN_PICTURES = ("vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9")
 BT709 = 1  # ISO/IEC 23091-2's number for primaries, transfer and matrix alike.
 
 
@@ -132,20 +133,20 @@ class FileReader:
 
     def _judged(self, first: Any) -> tuple[Timing, int]:
         """The timing, and how many frames in front cannot be shown."""
-        found = self._packets
-        rates = (*found.rates, Fraction(25))
-        if not found.timed:
-            ends = found.count - found.skip if found.slots is None else found.slots
-            self._expected = ends - (0 if found.slots is None else int(found.stamps[0]))
-            return Timing(rates[0]), found.skip
-        stamps = found.stamps
-        if first.pts is not None:
+        found, stamps = self._packets, self._packets.stamps
+        if found.slots is not None:
+            self._expected = found.slots - int(stamps[0])
+            rate = found.rates[0] if found.rates else 1 / found.base
+            return Timing(rate, origin=int(stamps[0]) / rate), found.skip
+        if found.timed and first.pts is not None:
             stamps = stamps[np.searchsorted(stamps, first.pts) :]
         self._expected = max(1, len(stamps))
-        if not len(stamps):
-            return Timing(rates[0]), found.skip
         skipped = found.skip + len(found.stamps) - len(stamps)
-        return judge(stamps - found.origin, found.base, found.rates, found.last), skipped
+        if not found.timed or not len(stamps):
+            return Timing(found.rates[0] if found.rates else Fraction(25)), skipped
+        timing = judge(stamps - found.origin, found.base, found.rates, found.last)
+        timing.origin += found.origin * found.base
+        return timing, skipped
 
     def __iter__(self) -> Iterator[np.ndarray]:
         iteration = self._pictures()
@@ -170,6 +171,9 @@ class FileReader:
                 self.timing.note(count, stamp)
                 count += 1
                 yield picture
+            hides = video_stream(container, self.path).codec_context.name in _WITH_HIDDEN_PICTURES
+        if count < self._expected and not hides:
+            say(f"{self.path}: {self._expected - count} of its frames could not be shown")
 
     def _decoded(self, container: Any) -> Iterator[Any]:
         """PyAV's frames, from the first that can be decoded to the last.

@@ -24,7 +24,7 @@ def promised_frames(
     """
     name, size = container.format.name, path.stat().st_size
     if "mp4" in name:
-        return _of_mp4(path, stream, size)
+        return _of_mp4(path, stream, size, packets)
     if name == "avi":
         have = packets.slots or 0
         ends = _end_of_riff(path) > size
@@ -34,15 +34,17 @@ def promised_frames(
     return None
 
 
-def _of_mp4(path: pathlib.Path, stream: Any, size: int) -> int | None:
-    if stream.frames:
-        # The index is the better witness than the count, which includes what an edit list hides.
-        shown = [entry for entry in stream.index_entries if not entry.is_discard]
+def _of_mp4(path: pathlib.Path, stream: Any, size: int, packets: Packets) -> int | None:
+    # The index is the better witness than the count, which includes what an edit list hides.
+    # PyAV before 15 has none.
+    entries = getattr(stream, "index_entries", ()) if stream.frames else ()
+    shown = [entry for entry in entries if not entry.is_discard]
+    if shown:
         return len(shown) if any(entry.pos + entry.size > size for entry in shown) else None
     if _end_of_boxes(path) <= size:
         return None
-    rate = stream.average_rate or stream.guessed_rate or 25
-    return round((stream.duration or 0) * stream.time_base * rate)
+    rate = packets.rates[0] if packets.rates else Fraction(25)
+    return stream.frames or round((stream.duration or 0) * packets.base * rate)
 
 
 def _of_matroska(packets: Packets, seconds: Fraction | None) -> int | None:
