@@ -185,7 +185,8 @@ class Copied:
         base = _fraction(packet.time_base)
         start = _start(packet) - round(begin / base)
         length = packet.duration or 0
-        if start + length <= 0 or (start < 0 and not self._negative):
+        # One packet before the begin starts the decoder, where the container can hide it.
+        if start + 2 * length <= 0 or (start < 0 and not self._negative):
             return
         if end is not None:
             if start * base >= end:
