@@ -44,10 +44,10 @@ def write(path, look: Look, frames) -> None:
 
 
 def copied(source, path, **options) -> None:
-    with open_video(source, **options) as reader:
-        with VideoWriter(path, reader.fps, reader.height, reader.width, like=reader) as writer:
-            for frame in reader:
-                writer.write(frame)
+    reader = open_video(source, **options)
+    with VideoWriter(path, reader.fps, reader.height, reader.width, like=reader) as writer:
+        for frame in reader:
+            writer.write(frame)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])

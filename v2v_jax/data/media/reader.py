@@ -95,14 +95,13 @@ class FileReader:
         self._packets = look_through(path)
         with opened(path) as container:
             first = next(self._decoded(container), None)
-            stream: Any = video_stream(container, path)
+            if first is not None:  # A stream is only there while its container is open.
+                self._look_at(first, video_stream(container, path), deinterlace=deinterlace)
         if first is None:
             raise ValueError(
                 f"{path}: not one frame of {self._packets.count or 'this video'} could be "
                 "decoded; the file is truncated or damaged"
             )
-        self._colour = colour_of(first, stream.codec_context)
-        self._look_at(first, stream, deinterlace=deinterlace)
         self.clock = self._packets.origin * self._packets.base
         self.timing, skipped = self._judged(first)
         self.fps = self.timing.rate
@@ -115,6 +114,7 @@ class FileReader:
 
     def _look_at(self, first: Any, stream: Any, *, deinterlace: bool) -> None:
         """Notes what the first frame tells of all of them; says what is out of the ordinary."""
+        self._colour = colour_of(first, stream.codec_context)
         self.height, self.width = (
             _upright(to_rgb(first, self._colour, VideoReformatter()), first)
         ).shape[:2]
