@@ -80,7 +80,7 @@ class VideoWriter:
         self._fields = None
         if look.fields and can_hold_fields(height, pix_fmt):
             self._fields = FieldWriter(look.fields, pix_fmt)
-            options["flags"] = "+ildct"
+            options |= {"flags": "+ildct", "x264-params": f"{look.fields}=1"}
         self._stream = self._container.add_stream("libx264", rate=timing.rate, options=options)
         self._stream.height, self._stream.width = height, width
         self._stream.pix_fmt = pix_fmt
