@@ -86,7 +86,6 @@ class FileReader:
 
     Attributes:
         look: how its frames are shown, see `media.shape`.
-        clock: seconds at which the clock of the file starts.
     """
 
     def __init__(self, path: pathlib.Path, *, deinterlace: bool = False) -> None:
@@ -102,7 +101,6 @@ class FileReader:
                 f"{path}: not one frame of {self._packets.count or 'this video'} could be "
                 "decoded; the file is truncated or damaged"
             )
-        self.clock = self._packets.origin * self._packets.base
         self.timing, skipped = self._judged(first)
         self.fps = self.timing.rate
         self.frames_estimate: int | None = self._expected

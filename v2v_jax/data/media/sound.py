@@ -71,8 +71,9 @@ def kept(like: Any, result: Any, suffix: str, *, audio: bool, location: bool) ->
         logging.warning("%s: its sound and date are not kept (%s)", path, error)
         return Nothing()
     keep_metadata(source, result, location=location)
-    begin = Fraction(getattr(like, "clock", 0)) + like.timing.origin
-    sound = Sound(pathlib.Path(path), source, result, suffix, begin) if audio else None
+    sound = None
+    if audio:
+        sound = Sound(pathlib.Path(path), source, result, suffix, like.timing.origin)
     if sound is None or not sound.tracks:
         source.close()
         return Nothing()
