@@ -27,6 +27,7 @@ def get_config() -> Any:
     config.data.fps = 25.0  # of frame folders, which do not say (KITTI: 10), when translated
     # videos: frames further apart than so many median distances share no clip; 0: all may.
     config.data.gap = 4.0
+    config.data.deinterlace = False  # videos: one clean picture of the two fields of a frame
     config.data.size = (256, 512)  # height, width; both divisible by 4
     config.data.load_size = ()  # height, width to crop data.size from, at random; (): no crop
     config.data.batch_size = 1  # clips of each domain, over all devices and processes

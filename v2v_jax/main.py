@@ -31,11 +31,14 @@ OUTPUT = flags.DEFINE_string(
 STABILISE = flags.DEFINE_string("stabilise", None, "translate: a run that steadies the output.")
 PROCESSED = flags.DEFINE_string("processed", None, "translate: --input's flickering translation.")
 SIDE_BY_SIDE = flags.DEFINE_bool("side_by_side", False, "translate: write source | output.")
-SIZE = flags.DEFINE_list("size", None, "translate: height,width to work and write at.")
+SIZE = flags.DEFINE_list("size", None, "translate: height,width to crop to, as in training.")
 FPS = flags.DEFINE_string(
     "fps", None, "translate: a constant rate (25, 30000/1001); default: the input's own times."
 )
 FRAMES = flags.DEFINE_enum("frames", None, ["png", "jpg"], "translate: write pictures.")
+DEINTERLACE = flags.DEFINE_bool("deinterlace", False, "translate: clean frames of two fields.")
+NO_AUDIO = flags.DEFINE_bool("no_audio", False, "translate: leave the input's sound out.")
+LOCATION = flags.DEFINE_bool("location", False, "translate: keep where the input was filmed.")
 DIRECTION = flags.DEFINE_string("direction", "to_target", "translate, evaluate: or to_source.")
 STEP = flags.DEFINE_integer(
     "step", None, "translate, evaluate, export: checkpoint; default: the latest."
@@ -64,7 +67,8 @@ def _translate() -> None:
     translate = assembly.translation(
         workdir, DIRECTION.value, STEP.value, *paths,
         stabilise=STABILISE.value, processed=PROCESSED.value,
-        fps=FPS.value, frames=FRAMES.value,
+        fps=FPS.value, frames=FRAMES.value, size=size, deinterlace=DEINTERLACE.value,
+        audio=not NO_AUDIO.value, location=LOCATION.value,
     )  # fmt: skip
     translate(side_by_side=SIDE_BY_SIDE.value, size=size)
 

@@ -35,7 +35,9 @@ def source(config: Config, domain: str, workdir: Path, *, flow: bool = True) -> 
                 f"--config.data.{domain}='videos/*.mp4'"
             )
         cache = config.data.cache or workdir / "cache"
-        return VideoSource(pattern, height, width, cache, config.data.gap)
+        return VideoSource(
+            pattern, height, width, cache, config.data.gap, deinterlace=config.data.deinterlace
+        )
 
     def synthetic() -> Source:
         return SyntheticSource(world(config, config.data[domain], "train"), flow=flow)

@@ -26,6 +26,7 @@ from v2v_jax.assembly.starting import described_warm_up, initial, warm_up
 from v2v_jax.data.media.inputs import list_inputs
 from v2v_jax.data.media.outputs import check_output, open_output
 from v2v_jax.data.media.reader import open_video
+from v2v_jax.data.media.shape import Fitted
 from v2v_jax.data.media.timing import exact_rate
 from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.flow.dis import Dis
@@ -126,6 +127,10 @@ def translation(
     processed: str | None = None,
     fps: str | None = None,
     frames: str | None = None,
+    size: tuple[int, int] | None = None,
+    deinterlace: bool = False,
+    audio: bool = True,
+    location: bool = False,
 ) -> Callable[..., None]:
     """``translator.translate_files`` with everything bound but its options.
 
@@ -141,6 +146,9 @@ def translation(
         fps: of frame folders, "25" or "30000/1001"; videos are brought to that constant rate.
             None: videos keep their times, folders have the run's ``config.data.fps``.
         frames: "png" or "jpg" for a folder of pictures of each input; None: videos.
+        size: height, width that frames are brought to as in training: cropped, never squeezed.
+        deinterlace: make one progressive picture of every interlaced frame.
+        audio, location: whether the inputs' sound and their place are kept.
 
     Raises:
         ValueError, OSError: flags that do not go together; paths that do not exist or cannot be
@@ -167,12 +175,15 @@ def translation(
     of_folders = forced
     if forced is None and any(path.is_dir() for path in (*originals, *pairs.values())):
         of_folders = _folder_rate(workdir or stabilise or "", step)
-    opening = functools.partial(open_video, fps=of_folders or 25)
+
+    def opening(path: Path) -> Any:
+        video = open_video(path, fps=of_folders or 25, deinterlace=deinterlace)
+        return Fitted(video, size) if size else video
 
     def reader(path: Path) -> Any:
         return open_pair(opening, path, pairs[path]) if processed else opening(path)
 
-    writer = functools.partial(open_output, forced=forced)
+    writer = functools.partial(open_output, forced=forced, audio=audio, location=location)
     return functools.partial(translate_files, translator, jobs, reader, writer)
 
 

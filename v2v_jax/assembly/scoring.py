@@ -102,7 +102,9 @@ def _held_out(config: Config, domain: str, workdir: Path) -> Source:
     if not config.evaluate[domain]:
         logging.warning("config.evaluate.%s is empty: scoring on training videos", domain)
     cache = config.data.cache or workdir / "cache"
-    return VideoSource(pattern, height, width, cache, config.data.gap)
+    return VideoSource(
+        pattern, height, width, cache, config.data.gap, deinterlace=config.data.deinterlace
+    )
 
 
 def _held_out_records(config: Config, domain: str) -> Source:

@@ -78,6 +78,7 @@ class VideoSource:
         height, width: training size; frames are cropped to its aspect ratio, then resampled.
         cache_dir: where decoded frames are kept, see `media.cache`.
         gap: in median distances of a video's frames; 0: its times do not matter.
+        deinterlace: see `media.reader.open_video`.
 
     Raises:
         FileNotFoundError: nothing matches.
@@ -94,14 +95,17 @@ class VideoSource:
         width: int,
         cache_dir: str | os.PathLike[str],
         gap: float = 0,
+        *,
+        deinterlace: bool = False,
     ) -> None:
         self.size: tuple[int, int] | None = (height, width)
         self._videos: list[CachedVideo] = []
         paths = list_inputs(pattern)
         for number, path in enumerate(paths, start=1):
-            self._videos += cached_video(path, pathlib.Path(cache_dir), height, width).cut(
-                path, gap
+            video = cached_video(
+                path, pathlib.Path(cache_dir), height, width, deinterlace=deinterlace
             )
+            self._videos += video.cut(path, gap)
             logging.log_every_n_seconds(
                 logging.INFO, "%d of %d videos of %s are ready", 10, number, len(paths), pattern
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import cv2
@@ -12,28 +13,35 @@ import numpy as np
 Arrays = dict[str, np.ndarray]
 
 
-def crop_to_aspect(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The largest centred part of a frame [H, W, …] with the aspect ratio width : height."""
+def crop_to_aspect(
+    frame: np.ndarray, height: int, width: int, pixel_aspect: Fraction | int = 1
+) -> np.ndarray:
+    """The largest centred part of a frame [H, W, …] that shows at the aspect ratio width : height.
+
+    ``pixel_aspect``: width : height of the frame's own pixels.
+    """
     rows, columns = frame.shape[:2]
-    if columns * height > rows * width:
-        columns = max(1, round(rows * width / height))
+    across = columns * pixel_aspect
+    if across * height > rows * width:
+        columns = max(1, round(Fraction(rows * width, height) / pixel_aspect))
     else:
-        rows = max(1, round(columns * height / width))
+        rows = max(1, round(across * height / width))
     top, left = (frame.shape[0] - rows) // 2, (frame.shape[1] - columns) // 2
     return frame[top : top + rows, left : left + columns]
 
 
-def fit(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+def fit(frame: np.ndarray, height: int, width: int, pixel_aspect: Fraction | int = 1) -> np.ndarray:
     """A frame at the training size: cropped to its aspect ratio, never squeezed, then resampled.
 
     Args:
         frame: uint8 [H, W, 3].
         height, width: the size wanted.
+        pixel_aspect: width : height of the frame's own pixels; those that come out are square.
 
     Returns:
         uint8 [height, width, 3]; averaged over areas, or bilinear where it has to grow.
     """
-    part = crop_to_aspect(frame, height, width)
+    part = crop_to_aspect(frame, height, width, pixel_aspect)
     if part.shape[:2] == (height, width):
         return np.ascontiguousarray(part)
     # Area resampling repeats pixels instead of interpolating when it enlarges.

@@ -28,6 +28,7 @@ from v2v_jax.data.atomic import Partial
 from v2v_jax.data.media import frame_names
 from v2v_jax.data.media.frame_folder import list_frames
 from v2v_jax.data.media.reader import VideoReader, open_video
+from v2v_jax.data.media.shape import look_of
 from v2v_jax.data.media.timing import gaps
 from v2v_jax.data.transforms import fit
 
@@ -87,7 +88,12 @@ class CachedVideo:
 
 
 def cached_video(
-    path: pathlib.Path, cache_dir: pathlib.Path, height: int, width: int
+    path: pathlib.Path,
+    cache_dir: pathlib.Path,
+    height: int,
+    width: int,
+    *,
+    deinterlace: bool = False,
 ) -> CachedVideo:
     """Decodes a video into the cache unless it is there.
 
@@ -95,13 +101,16 @@ def cached_video(
         path: a video file or a folder of frames.
         cache_dir: made where needed.
         height, width: training size; frames are cropped to its aspect ratio and resampled.
+        deinterlace: see `open_video`.
 
     Raises:
         FileNotFoundError, ValueError: the video cannot be read, see `open_video`.
         OSError: the cache cannot be written, or its disk is full.
     """
-    with open_video(path) as reader:  # Before hashing: a bad file deserves its own message.
-        entry = cache_dir / content_key(path, height, width)
+    with open_video(
+        path, deinterlace=deinterlace
+    ) as reader:  # Before hashing: a bad file deserves its own message.
+        entry = cache_dir / content_key(path, height, width, deinterlace=deinterlace)
         if not _is_complete(entry):
             with _only_builder(entry):
                 if not _is_complete(entry):
@@ -110,9 +119,10 @@ def cached_video(
     return CachedVideo(str(path), entry / "frames.npy", meta["frames"])
 
 
-def content_key(path: pathlib.Path, height: int, width: int) -> str:
+def content_key(path: pathlib.Path, height: int, width: int, *, deinterlace: bool = False) -> str:
     """What the frames depend on, as 64 hexadecimal digits."""
-    digest = hashlib.sha256(f"v2v_jax frames {VERSION} {height}x{width}\n".encode())
+    how = f"{VERSION} {height}x{width}{' deinterlaced' if deinterlace else ''}"
+    digest = hashlib.sha256(f"v2v_jax frames {how}\n".encode())
     for file in list_frames(path) if path.is_dir() else [path]:
         with file.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -187,8 +197,9 @@ def _write_frames(file: BinaryIO, reader: VideoReader, height: int, width: int) 
     """Streams the frames behind a .npy header whose length is filled in at the end."""
     begin = _header(file, 0, height, width)
     count, began, reported = 0, time.monotonic(), time.monotonic()
+    pixel_aspect = look_of(reader).pixel_aspect
     for frame in reader:
-        file.write(fit(frame, height, width).data)
+        file.write(fit(frame, height, width, pixel_aspect).data)
         count += 1
         if time.monotonic() - reported > _REPORT_SECONDS:
             reported = time.monotonic()

@@ -10,8 +10,10 @@ from fractions import Fraction
 from typing import Any, Protocol, Self
 
 import numpy as np
+from absl import logging
 
 from v2v_jax.data.media.frame_folder import IMAGE_SUFFIXES, FolderWriter, check_empty
+from v2v_jax.data.media.shape import look_of
 from v2v_jax.data.media.timing import Timing
 from v2v_jax.data.media.writer import VideoWriter
 
@@ -53,6 +55,8 @@ def open_output(
     *,
     like: Any = None,
     forced: Fraction | None = None,
+    audio: bool = True,
+    location: bool = False,
 ) -> Writer:
     """A writer for a video file, or for pictures where ``path`` is a pattern.
 
@@ -60,6 +64,7 @@ def open_output(
         path: see `is_pattern` and `VideoWriter`.
         fps, height, width, like: see `VideoWriter`.
         forced: a constant rate, whatever the input's times; None: the input's times.
+        audio, location: see `VideoWriter`; pictures have neither.
     """
     path = pathlib.Path(path)
     timing: Timing | None = getattr(like, "timing", None)
@@ -68,12 +73,18 @@ def open_output(
         and timing is not None
         and (timing.base is not None or timing.rate != forced)
     )
+    kept = {"audio": audio, "location": location}
     if is_pattern(path):
+        if look_of(like).pixel_aspect != 1:
+            logging.warning(
+                "%s: pixels are not square, which pictures cannot say: --size makes them square",
+                like.path,
+            )
         writer: Any = FolderWriter(path.parent, path.name)
     elif resamples:
-        writer = VideoWriter(path, forced or fps, height, width, like=_AtRate(like, forced))
+        writer = VideoWriter(path, forced or fps, height, width, like=_AtRate(like, forced), **kept)
     else:
-        writer = VideoWriter(path, fps, height, width, like=like)
+        writer = VideoWriter(path, fps, height, width, like=like, **kept)
     return Resampled(writer, timing, forced) if resamples else writer  # type: ignore[arg-type]
 
 

@@ -13,11 +13,14 @@ import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from v2v_jax.data.media.colour import colour_of, to_rgb
+from v2v_jax.data.media.fields import deinterlaced, field_order
 from v2v_jax.data.media.frame_folder import (
     FolderReader,
 )
 from v2v_jax.data.media.frame_names import say
 from v2v_jax.data.media.packets import is_end, is_picture, look_through, opened, video_stream
+from v2v_jax.data.media.shape import Look, pixel_aspect, say_fields
 from v2v_jax.data.media.timing import Timing, judge
 
 _WITH_HIDDEN_PICTURES = ("vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9")
@@ -53,12 +56,15 @@ class VideoReader(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def open_video(path: str | os.PathLike[str], *, fps: Fraction | int = 25) -> VideoReader:
+def open_video(
+    path: str | os.PathLike[str], *, fps: Fraction | int = 25, deinterlace: bool = False
+) -> VideoReader:
     """Opens a video file or a folder of frames.
 
     Args:
         path: an mp4, mov, avi, mkv or webm file, or a folder of png or jpg frames.
         fps: of a folder; files know their own.
+        deinterlace: make one progressive picture of every interlaced frame.
 
     Raises:
         FileNotFoundError: nothing there.
@@ -72,24 +78,29 @@ def open_video(path: str | os.PathLike[str], *, fps: Fraction | int = 25) -> Vid
         raise FileNotFoundError(f"{path}: no such file or folder")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    return FileReader(path)
+    return FileReader(path, deinterlace=deinterlace)
 
 
 class FileReader:
-    """A video file; see `VideoReader`.  Nothing stays open between iterations."""
+    """A video file; see `VideoReader`.  Nothing stays open between iterations.
 
-    def __init__(self, path: pathlib.Path) -> None:
+    Attributes:
+        look: how its frames are shown, see `media.shape`.
+    """
+
+    def __init__(self, path: pathlib.Path, *, deinterlace: bool = False) -> None:
         self.path = path
         self._iterations: list[Iterator[np.ndarray]] = []
         self._packets = look_through(path)
         with opened(path) as container:
             first = next(self._decoded(container), None)
+            if first is not None:  # A stream is only there while its container is open.
+                self._look_at(first, video_stream(container, path), deinterlace=deinterlace)
         if first is None:
             raise ValueError(
                 f"{path}: not one frame of {self._packets.count or 'this video'} could be "
                 "decoded; the file is truncated or damaged"
             )
-        self.height, self.width = _upright(first, VideoReformatter()).shape[:2]
         self.timing, skipped = self._judged(first)
         self.fps = self.timing.rate
         self.frames_estimate: int | None = self._expected
@@ -98,6 +109,25 @@ class FileReader:
                 f"{path}: its first {skipped} frames need others that were cut off; they are "
                 "skipped, as players do"
             )
+
+    def _look_at(self, first: Any, stream: Any, *, deinterlace: bool) -> None:
+        """Notes what the first frame tells of all of them; says what is out of the ordinary."""
+        self._colour = colour_of(first, stream.codec_context)
+        self.height, self.width = (
+            _upright(to_rgb(first, self._colour, VideoReformatter()), first)
+        ).shape[:2]
+        turned = _quarter_turned(first)
+        order = field_order(first, stream.codec_context)
+        if line := say_fields(self.path, order, deinterlace=deinterlace):
+            say(line)
+        if self._colour.hdr:
+            say(
+                f"{self.path}: HDR ({self._colour.hdr}), tone-mapped to BT.709: 203 nits become "
+                "white, brighter is clipped"
+            )
+        self._deinterlace = order if deinterlace else None
+        fields = None if deinterlace or turned else order
+        self.look = Look(pixel_aspect(stream, first, turned=turned), fields)
 
     def _judged(self, first: Any) -> tuple[Timing, int]:
         """The timing, and how many frames in front cannot be shown."""
@@ -124,8 +154,11 @@ class FileReader:
     def _pictures(self) -> Iterator[np.ndarray]:
         reformatter, count = VideoReformatter(), 0
         with opened(self.path) as container:
-            for frame in self._shown(self._decoded(container)):
-                picture = _upright(frame, reformatter)
+            frames = self._decoded(container)
+            if self._deinterlace:
+                frames = deinterlaced(frames, self._deinterlace)
+            for frame in self._shown(frames):
+                picture = _upright(to_rgb(frame, self._colour, reformatter), frame)
                 if picture.shape[:2] != (self.height, self.width):
                     raise ValueError(
                         f"{self.path}: frame {count} has {picture.shape[1]}x{picture.shape[0]} "
@@ -199,15 +232,25 @@ class FileReader:
         self.close()
 
 
-def _upright(frame: Any, reformatter: VideoReformatter) -> np.ndarray:
-    """The frame as RGB, turned and mirrored as its display matrix asks."""
-    picture = reformatter.reformat(frame, format="rgb24").to_ndarray()
+def _matrix(frame: Any) -> tuple[int, int, int, int]:
+    """a, b, c, d of a frame's display matrix: (x, y) is shown at (a x + c y, b x + d y)."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
-        return picture
-    # Row vectors, (x, y) -> (a x + c y, b x + d y), 16.16 fixed point, third column unused.
+        return 1, 0, 0, 1
+    # Row vectors, 16.16 fixed point, third column unused.
     a, b, _, c, d = np.frombuffer(data, "<i4")[:5].tolist()
+    return a, b, c, d
+
+
+def _quarter_turned(frame: Any) -> bool:
+    a, b, _, _ = _matrix(frame)
+    return abs(b) > abs(a)
+
+
+def _upright(picture: np.ndarray, frame: Any) -> np.ndarray:
+    """A frame's picture, turned and mirrored as its display matrix asks."""
+    a, b, c, d = _matrix(frame)
     across, down = a, d
-    if abs(b) > abs(a):
+    if _quarter_turned(frame):
         picture, across, down = picture.swapaxes(0, 1), c, b
     return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])

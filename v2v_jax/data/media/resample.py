@@ -8,6 +8,7 @@ flow pixel that any unknown source pixel contributes to is unknown.
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -28,9 +29,9 @@ class Resampler:
     width: int
     fit: str
 
-    def image(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [h, w, 3] -> uint8 [height, width, 3]."""
-        return self._smooth(self._part(image))
+    def image(self, image: np.ndarray, pixel_aspect: Fraction | int = 1) -> np.ndarray:
+        """uint8 [h, w, 3] of pixels pixel_aspect : 1 -> uint8 [height, width, 3]."""
+        return self._smooth(self._part(image, pixel_aspect))
 
     def labels(self, labels: np.ndarray) -> np.ndarray:
         """uint8 [h, w] -> uint8 [height, width], the nearest pixel's."""
@@ -57,8 +58,10 @@ class Resampler:
         smooth[self._smooth(unknown.astype(np.float32)) > 0] = np.nan
         return smooth
 
-    def _part(self, array: np.ndarray) -> np.ndarray:
-        return array if self.fit == "squeeze" else crop_to_aspect(array, self.height, self.width)
+    def _part(self, array: np.ndarray, pixel_aspect: Fraction | int = 1) -> np.ndarray:
+        if self.fit == "squeeze":
+            return array
+        return crop_to_aspect(array, self.height, self.width, pixel_aspect)
 
     def _smooth(self, array: np.ndarray) -> np.ndarray:
         how = cv2.INTER_AREA if self._shrinks(array) else cv2.INTER_LINEAR

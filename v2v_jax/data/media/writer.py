@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Self
 
@@ -14,7 +15,10 @@ from absl import logging
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from v2v_jax.data.atomic import Partial
+from v2v_jax.data.media.fields import FieldWriter, can_hold_fields
 from v2v_jax.data.media.reader import BT709
+from v2v_jax.data.media.shape import look_of
+from v2v_jax.data.media.sound import kept
 from v2v_jax.data.media.timing import Timing
 
 WRITABLE_SUFFIXES = (".mp4", ".mov", ".mkv")
@@ -33,7 +37,9 @@ class VideoWriter:
         height, width: of the frames.
         crf: quality, see x264.
         like: the open video whose frames these become, see `media.reader.VideoReader`: its
-            ``timing`` says when each is shown.  None: at a constant rate.
+            ``timing`` says when each is shown, its ``look`` how; its sound and its date are kept.
+            None: at a constant rate, with square pixels, silent.
+        audio, location: of ``like``, see `media.sound` and `media.metadata`.
 
     Raises:
         ValueError: an unknown suffix or an impossible size.
@@ -49,6 +55,8 @@ class VideoWriter:
         *,
         crf: int = 18,
         like: Any = None,
+        audio: bool = True,
+        location: bool = False,
     ) -> None:
         self.path = pathlib.Path(path)
         if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
@@ -67,13 +75,24 @@ class VideoWriter:
         self._container = av.open(os.path.abspath(self._partial.path), "w", options=self._options())
         # Without B-frames every container keeps the times and the durations of frames exactly.
         options = {"crf": str(crf)} | ({"bf": "0"} if timing.base else {})
+        pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        look = look_of(like)
+        self._fields = None
+        if look.fields and can_hold_fields(height, pix_fmt):
+            self._fields = FieldWriter(look.fields, pix_fmt)
+            options |= {"flags": "+ildct", "x264-params": f"{look.fields}=1"}
         self._stream = self._container.add_stream("libx264", rate=timing.rate, options=options)
         self._stream.height, self._stream.width = height, width
-        self._stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        self._stream.pix_fmt = pix_fmt
         context = self._stream.codec_context
         context.time_base = timing.tick
         context.color_range = ColorRange.MPEG
         context.colorspace = context.color_primaries = context.color_trc = BT709
+        if look.pixel_aspect != 1:
+            context.sample_aspect_ratio = look.pixel_aspect
+        self._beside = kept(
+            like, self._container, self.path.suffix.lower(), audio=audio, location=location
+        )
 
     def write(self, frame: np.ndarray) -> None:
         """Appends one frame.
@@ -90,15 +109,20 @@ class VideoWriter:
                 f"{self.path}: a frame of {frame.dtype} {list(frame.shape)} instead of "
                 f"uint8 {list(self._shape)}"
             )
-        picture = self._reformatter.reformat(
+        picture = self._coloured(frame)
+        self._put(final=False)
+        self._held = picture
+        self.frames += 1
+
+    def _coloured(self, frame: np.ndarray) -> Any:
+        if self._fields is not None:
+            return self._fields.frame(frame)
+        return self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
             format=self._stream.pix_fmt,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
         )
-        self._put(final=False)
-        self._held = picture
-        self.frames += 1
 
     def _options(self) -> dict[str, str]:
         """Of the container."""
@@ -120,13 +144,24 @@ class VideoWriter:
         self._durations[picture.pts] = self._timing.end(number, final=final) - picture.pts
         self._held = None
         self._mux(picture)
+        end = self._timing.end(number, final=final) * self._timing.tick
+        self._guarded(self._beside.until, end)
+        if final:
+            self._guarded(self._beside.finish, end)
 
     def _mux(self, picture: Any) -> None:
-        try:
+        def encode() -> None:
             for packet in self._stream.encode(picture):
                 # FFmpeg's encoders lose it, and the last frame's is nowhere else.
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
                 self._container.mux(packet)
+
+        self._guarded(encode)
+
+    def _guarded(self, step: Callable[..., None], *args: Any) -> None:
+        """A step that fails is one error, and leaves nothing."""
+        try:
+            step(*args)
         except av.error.FFmpegError as error:
             self.abort()
             raise OSError(f"cannot write {self.path}: {error.strerror}") from error
@@ -152,6 +187,7 @@ class VideoWriter:
 
     def abort(self) -> None:
         """Removes what was written."""
+        self._beside.close()
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:

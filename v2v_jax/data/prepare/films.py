@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterable
+from fractions import Fraction
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from v2v_jax.data.media.frame_names import clip_numbers, starts, without_doubles
 from v2v_jax.data.media.inputs import list_inputs
 from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.resample import Resampler
+from v2v_jax.data.media.shape import look_of
 from v2v_jax.data.prepare.work import Job, Outcome, Shard, Task, digest
 from v2v_jax.data.raw.reading import Skip
 from v2v_jax.data.records import format as record_format
@@ -61,17 +63,20 @@ def _tasks(
     pauses = 0
     try:
         with open_video(path) as reader:
+            aspect = look_of(reader).pixel_aspect
             for at, frame in enumerate(reader):
                 pauses += reader.timing.is_after_gap(at)
                 number = numbers[at] if numbers else at + pauses
-                yield functools.partial(_record, resampler, name, number, frame)
+                yield functools.partial(_record, resampler, name, number, frame, aspect)
     except (ValueError, OSError) as error:
         skip = Skip(name, _reason(error, path))
         yield lambda: [Outcome(name, 0, skipped=(skip,), void=True)]
 
 
-def _record(resampler: Resampler, name: str, number: int, frame: np.ndarray) -> list[Outcome]:
-    coded = {"image": record_format.encode_image(resampler.image(frame))}
+def _record(
+    resampler: Resampler, name: str, number: int, frame: np.ndarray, aspect: Fraction
+) -> list[Outcome]:
+    coded = {"image": record_format.encode_image(resampler.image(frame, aspect))}
     return [Outcome(name, number, record_format.example(name, number, coded))]
 
 
