@@ -58,7 +58,7 @@ class CachedVideo:
         return np.load(self.frames_file, mmap_mode="r")[start : start + count]
 
     def cut(self, path: pathlib.Path) -> list[CachedVideo]:
-        """The clips it consists of; itself, unless ``path`` is a folder with gaps in its numbers."""
+        """Its clips: itself, unless ``path`` is a folder with gaps in its numbers."""
         frames = list_frames(path) if path.is_dir() else []
         starts = frame_names.starts(frames)
         if len(starts) < 2:
