@@ -1,8 +1,9 @@
-"""What is given on a command line is meant: home folders, fields given twice, the kind of config."""
+"""Home folders, fields given twice, and the kind of config on a command line."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 
 import pytest
 from absl.testing import flagsaver
@@ -17,7 +18,9 @@ def parsed(monkeypatch, *argv: str):
     """The config that a command line stands for."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["main", *argv])
-    with flagsaver.flagsaver():
+    with flagsaver.flagsaver(), warnings.catch_warnings():
+        # How ml_collections loads a file.
+        warnings.filterwarnings("ignore", r"the load_module\(\)", DeprecationWarning)
         command_line.parse(["main", *argv])
         return {name: main.flags.FLAGS[name].value for name in arguments.PATHS}
 

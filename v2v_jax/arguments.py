@@ -98,7 +98,7 @@ def wrong_kind(config: Any, mode: str) -> str | None:
         return "--mode=table needs a config that has rows, such as --config=configs/tables.py"
     if mode == "table" or not rows:
         return None
-    known = ", ".join(list(config["rows"])[:3])
+    known = ", ".join(list(config["order"] if "order" in config else config["rows"])[:3])
     return (
         f"--mode={mode} takes the config of one run, and this one is of a table of many ({known}, "
         "…): give it to --mode=table, or a run's own, such as --config=configs/demo.py"

@@ -16,7 +16,8 @@ from v2v_jax.data.media.writer import VideoWriter
 
 LONG = "動" * 80  # 240 bytes; ".mp4" makes 244.
 NAMES = (
-    "2019-05-01T12:30:05", "file:a", "clips [1]", "50%d", "-y", "a b'c\"d", LONG, "第一集." + "長" * 70,
+    "2019-05-01T12:30:05", "file:a", "clips [1]", "50%d", "-y", "a b'c\"d", LONG,
+    "第一集." + "長" * 70,
 )  # fmt: skip
 
 
