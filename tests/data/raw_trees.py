@@ -122,7 +122,7 @@ def write_tree(files: Files, root: pathlib.Path) -> pathlib.Path:
     return root
 
 
-def write_zip(files: Files, path: pathlib.Path, *, windows: bool = False) -> None:
+def write_zip(files: Files, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
