@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "weights": (),
     "arguments": (),
     "command_line": ("arguments",),
-    "main": ("command_line", "assembly", "training", "evaluation", "translator"),
+    "main": ("arguments", "command_line", "assembly", "training", "evaluation", "translator"),
 }
 # A command inside a layer, which nobody imports, besides what the layer may.
 COMMANDS = {"weights.convert": ("data.atomic", "flownet2_port")}

@@ -6,11 +6,20 @@ import glob
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 PATHS = ("config", "workdir", "input", "output", "stabilise", "processed", "init_from")
 """Flags whose values are paths; fields of the config are looked through by ``with_home``."""
 _FIELD = re.compile(r"--?(config\.[^=]+)(=.*)?", re.DOTALL)
+
+_FLAG = re.compile(r"--?[A-Za-z_]")
+
+
+def configs_folder() -> Path:
+    """The folder of the configs that came with this package: of the checkout, or of the wheel."""
+    ours = Path(__file__).parent / "configs"
+    return ours if ours.is_dir() else Path(__file__).parents[1] / "configs"
 
 
 def tidied(argv: Sequence[str]) -> list[str]:
@@ -44,7 +53,7 @@ def _last_of_each(argv: list[str]) -> list[str]:
         field = _FIELD.fullmatch(argv[at]) if at else None
         # --config.truncate stands alone, --config.steps 3 does not.
         alone = field is None or field[2] or argv[at + 1 : at + 2] == []
-        following = [] if alone or argv[at + 1].startswith("--") else [argv[at + 1]]
+        following = [] if alone or _FLAG.match(argv[at + 1]) else [argv[at + 1]]
         key = (at,) if field is None else (field[1],)
         words.pop(key, None)
         words[key] = [argv[at], *following]
@@ -83,13 +92,13 @@ def with_home(config: Any) -> None:
 
 
 def wrong_kind(config: Any, mode: str) -> str | None:
-    """Why a mode cannot do with this config: a run's, or a table's with its rows; None if it can."""
+    """Why a mode cannot do with a config, a run's or a table's with its rows; None if it can."""
     rows = "rows" in config and "method" not in config
     if mode == "table" and not rows:
         return "--mode=table needs a config that has rows, such as --config=configs/tables.py"
     if mode == "table" or not rows:
         return None
-    known = ", ".join(list(config["rows"])[:3])
+    known = ", ".join(list(config["order"] if "order" in config else config["rows"])[:3])
     return (
         f"--mode={mode} takes the config of one run, and this one is of a table of many ({known}, "
         "…): give it to --mode=table, or a run's own, such as --config=configs/demo.py"

@@ -43,14 +43,6 @@ def parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
-def run_config(flag: flags.FlagHolder) -> Any:
-    """The config, of the kind that the mode needs; exits with one line if there is none."""
-    config = required(flag)
-    if problem := arguments.wrong_kind(config, flags.FLAGS["mode"].value):
-        fail(problem)
-    return config
-
-
 def fail(message: str) -> NoReturn:
     """Prints ``error: message`` and exits with 1."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
@@ -89,20 +81,14 @@ def _with_config_file(argv: Sequence[str]) -> list[str]:
 
 
 def shipped_configs() -> Path:
-    """``configs_folder``, from which configs can be loaded.
+    """``arguments.configs_folder``, made fit for its files to be loaded.
 
     A wheel has no package of the name ``configs``, which is anybody's; there the name stands for
     ``v2v_jax.configs``, so that the files can import each other in both places.
     """
-    if (folder := configs_folder()).parent == Path(__file__).parent:
+    if (folder := arguments.configs_folder()).parent == Path(__file__).parent:
         sys.modules["configs"] = importlib.import_module("v2v_jax.configs")
     return folder
-
-
-def configs_folder() -> Path:
-    """The folder of the configs that came with this package: of the checkout, or of the wheel."""
-    ours = Path(__file__).parent / "configs"
-    return ours if ours.is_dir() else Path(__file__).parents[1] / "configs"
 
 
 def _config_path(argv: Sequence[str]) -> str | None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from v2v_jax import command_line
+from v2v_jax import arguments, command_line
 from v2v_jax.command_line import required
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -49,8 +50,16 @@ NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Several processes: 
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: this one's number.")
 
 
+def _config() -> Any:
+    """The config, of the kind that the mode needs."""
+    config = required(CONFIG)
+    if problem := arguments.wrong_kind(config, MODE.value):
+        command_line.fail(problem)
+    return config
+
+
 def _train() -> None:
-    config, workdir = command_line.run_config(CONFIG), Path(required(WORKDIR))
+    config, workdir = _config(), Path(required(WORKDIR))
     from v2v_jax import assembly
     from v2v_jax.training import loop, parallel
 
@@ -75,7 +84,7 @@ def _translate() -> None:
 
 def _evaluate() -> None:
     workdir = Path(required(WORKDIR))
-    config = None if CONFIG.value is None else command_line.run_config(CONFIG)
+    config = None if CONFIG.value is None else _config()
     from v2v_jax import assembly
     from v2v_jax.evaluation import session
 
@@ -83,14 +92,14 @@ def _evaluate() -> None:
 
 
 def _table() -> None:
-    config, workdir = command_line.run_config(CONFIG), Path(required(WORKDIR))
+    config, workdir = _config(), Path(required(WORKDIR))
     from v2v_jax.assembly import table
 
     table.make_tables(config, workdir)
 
 
 def _describe() -> None:
-    config = command_line.run_config(CONFIG)
+    config = _config()
     from v2v_jax import assembly
     from v2v_jax.training import describe
 

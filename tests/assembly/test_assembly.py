@@ -121,13 +121,13 @@ def test_a_saved_config_restores_the_method_without_its_content_weights():
     )
 
 
-@pytest.mark.parametrize("change", ["unknown weight", "missing field"])
+@pytest.mark.parametrize("change", ["unknown weight", "unknown option"])
 def test_a_config_of_another_version_is_named_as_such(change):
     saved = plain(tiny())
     if change == "unknown weight":
         saved["weights"]["perceptual"] = 1.0
     else:
-        del saved["occlusion_alpha"]
+        saved["fusion"]["occlusion_a"] = 50.0
     with pytest.raises(ValueError, match=r"another version of v2v_jax.*(perceptual|occlusion_a)"):
         assembly.restore_method(saved)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from data import moving_pictures, raw_trees
+from PIL import Image
 
 from v2v_jax.data.media.resample import Resampler
 from v2v_jax.data.media.timing import Timing
@@ -263,6 +265,39 @@ def test_a_gap_in_the_times_of_a_video_begins_a_new_clip(tmp_path):
     main(["videos", f"--raw={tmp_path}/a.mp4", f"--out={tmp_path}/out", "--size=16,32"])
     source = RecordSource(tmp_path / "out")
     assert [(clip.number, clip.frames) for clip in source.clips] == [(0, 3), (4, 2)]
+
+
+def test_a_gap_in_the_numbering_is_counted(tmp_path, capsys):
+    frames = tmp_path / "raw"
+    frames.mkdir()
+    for number in (0, 1, 2, 500, 501):
+        Image.fromarray(raw_trees.texture(number, 16, 32)).save(frames / f"{number:06}.png")
+    Image.fromarray(raw_trees.texture(9, 16, 32)).save(frames / "000001.jpg")
+    arguments = ["videos", f"--raw={frames}", "--size=16,32"]
+    main([*arguments, f"--out={tmp_path}/out", "--dry_run"])
+    assert re.findall(r"train +(\d+) +(\d+)", capsys.readouterr().out)[0] == ("2", "5")
+    main([*arguments, f"--out={tmp_path}/out"])
+    output = capsys.readouterr().out
+    assert re.findall(r"train +(\d+) +(\d+)", output)[-1] == ("2", "5")
+    assert "raw/000001.jpg: the same as 000001.png" in output
+    source = RecordSource(tmp_path / "out")
+    assert [(clip.number, clip.frames) for clip in source.clips] == [(0, 3), (500, 2)]
+    # A file that is filled in later joins them.
+    for number in range(3, 500):
+        (frames / f"{number:06}.png").write_bytes((frames / "000000.png").read_bytes())
+    main([*arguments, f"--out={tmp_path}/whole"])
+    assert RecordSource(tmp_path / "whole").lengths == [502]
+
+
+@pytest.mark.parametrize("name", ["a:b", "clips [1]", "動" * 81 + "a", "50%d"])
+def test_data_sets_of_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter("raw.mp4", Fraction(25), 16, 32) as writer:
+        for at in range(3):
+            writer.write(raw_trees.texture(at, 16, 32))
+    main(["videos", "--raw=raw.mp4", f"--out={name}", "--size=16,32"])
+    assert RecordSource(name).lengths == [3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "raw.mp4"])
 
 
 def test_a_video_that_breaks_off_is_left_out_whole(tmp_path, monkeypatch):

@@ -6,10 +6,13 @@ import pickle
 import numpy as np
 import pytest
 from data.moving_pictures import encode_at
+from PIL import Image
 
 from v2v_jax.data.media.frame_folder import FolderWriter
 from v2v_jax.data.media.writer import VideoWriter
 from v2v_jax.data.pipeline import make_batches
+from v2v_jax.data.prepare.__main__ import main as prepare_main
+from v2v_jax.data.records.dataset import RecordSource
 from v2v_jax.data.sources import SyntheticSource, VideoSource
 from v2v_jax.data.world import world as world_module
 from v2v_jax.data.world.world import World
@@ -123,3 +126,38 @@ def test_the_recordings_next_to_the_checkout(shared, tmp_path):
     assert 60 < frames.mean() < 200 and frames.std() > 20
     steps = np.abs(np.diff(frames.astype(int), axis=0)).mean()
     assert 0 < steps < 20, "neighbouring frames of one shot"
+
+
+def gappy(folder: pathlib.Path, numbers: list[int]) -> None:
+    folder.mkdir()
+    for number in numbers:
+        frame = np.full((16, 32, 3), 5 * number, np.uint8)
+        Image.fromarray(frame).save(folder / f"{number:04}.png")
+
+
+def test_a_gap_in_a_folders_numbers_begins_a_clip(tmp_path):
+    gappy(tmp_path / "a", [0, 1, 2, 3, 20, 21, 22, 40])
+    film(tmp_path / "b", 5, 16, 32)
+    source = VideoSource(tmp_path, 16, 32, tmp_path / "cache")
+    assert source.lengths == [4, 3, 1, 5] and source.parts == {0, 1, 2}
+    assert source.names[1].endswith("a from 0020.png")
+    frames = source.read(1, 1, 2)["frames"]
+    np.testing.assert_array_equal(frames[:, 0, 0, 0], [105, 110])
+    # No batch holds frames of both sides of a gap; what is too short for a clip is left out.
+    batches = make_batches(source, source, batch_size=2, frames=3, seed=0, threads=0)
+    for _ in range(20):
+        values = next(batches)["source"]["frames"][:, :, 0, 0, 0].astype(int)
+        steps = np.abs(np.diff(values, axis=1))
+        assert steps.max() <= 10 and values.max() <= 110
+    batches.close()
+    with pytest.raises(ValueError, match=r"b: only 5 frames, but a clip"):
+        make_batches(source, source, batch_size=1, frames=6, seed=0)
+
+
+def test_prepared_clips_between_gaps_may_be_short_too(tmp_path):
+    gappy(tmp_path / "raw", [0, 1, 2, 3, 20, 40, 41, 42])
+    prepare_main(["videos", f"--raw={tmp_path}/raw", f"--out={tmp_path}/out", "--size=16,32"])
+    source = RecordSource(tmp_path / "out")
+    assert source.lengths == [4, 1, 3] and source.parts == {0, 1, 2}
+    assert [clip.number for clip in source.clips] == [0, 20, 40]
+    make_batches(source, source, batch_size=1, frames=3, seed=0, threads=0).close()

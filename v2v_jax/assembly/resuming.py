@@ -70,7 +70,8 @@ def _falls(config: Mapping[str, Any]) -> tuple[float, float]:
 def _rate(config: Mapping[str, Any], step: int) -> float:
     """The rate after ``step`` steps."""
     rate, constant = _falls(config)
-    return rate if constant == 1 else float(falling(rate, constant, _end(config))(step))
+    schedule: Any = falling(rate, constant, _end(config))
+    return rate if constant == 1 else float(schedule(step))
 
 
 def changed_fields(

@@ -11,8 +11,8 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
+from v2v_jax.arguments import configs_folder
 from v2v_jax.assembly.choice import Config
-from v2v_jax.command_line import configs_folder
 
 
 def completed(saved: Mapping[str, Any]) -> Config:

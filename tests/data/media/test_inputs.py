@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from v2v_jax.data.media.inputs import list_inputs
+from v2v_jax.data.media import frame_names
+from v2v_jax.data.media.inputs import VIDEO_SUFFIXES, list_inputs
 
 
 def test_what_patterns_stand_for(tmp_path):
@@ -37,3 +38,81 @@ def test_what_patterns_stand_for(tmp_path):
         list_inputs(frames / "a" / "*.png")
     with pytest.raises(ValueError, match=r"notes\.txt, which is neither"):
         list_inputs(videos / "*")
+
+
+def picture(path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+
+
+def film(path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+
+
+@pytest.fixture
+def said(monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr(
+        frame_names.logging, "warning", lambda form, *args: lines.append(form % args)
+    )
+    return lines
+
+
+def test_pictures_beside_videos_are_covers(tmp_path, said):
+    for name in ("holiday", "walk"):
+        film(tmp_path / "films" / f"{name}.mp4")
+        picture(tmp_path / "films" / f"{name}.jpg")
+    found = [tmp_path / "films" / name for name in ("holiday.mp4", "walk.mp4")]
+    assert list_inputs(tmp_path / "films") == found
+    assert len(said) == 1 and "without 2 pictures" in said[0]
+    assert list_inputs(tmp_path / "films" / "*") == found
+    assert len(said) == 2 and "2 pictures, which are left out" in said[1]
+    # The same folder among others is no folder of frames either.
+    assert list_inputs(tmp_path / "f*") == found
+    for scene in "ab":
+        picture(tmp_path / "scenes" / scene / "0.png")
+    picture(tmp_path / "scenes" / "cover.jpg")
+    assert [path.name for path in list_inputs(tmp_path / "scenes")] == ["a", "b"]
+    assert len(said) == 3 and "cover.jpg" in said[2]
+    # Frames with something in a folder below them are frames.
+    for number in range(3):
+        picture(tmp_path / "frames" / f"{number}.png")
+    picture(tmp_path / "frames" / "masks" / "0.png")
+    assert list_inputs(tmp_path / "frames") == [tmp_path / "frames"]
+    assert len(said) == 3
+
+
+def test_names_with_the_characters_of_globs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    film(tmp_path / "clips [2019]" / "take [1] a.mp4")
+    film(tmp_path / "clips [2019]" / "take 2.mp4")
+    film(tmp_path / "clips 2" / "no.mp4")
+
+    def names(pattern: str) -> list[str]:
+        return [path.as_posix() for path in list_inputs(pattern)]
+
+    both = ["clips [2019]/take 2.mp4", "clips [2019]/take [1] a.mp4"]
+    assert names("clips [2019]/*.mp4") == both
+    assert names("clips [2019]") == both
+    assert names(f"{tmp_path}/clips [2019]/take [1]*.mp4") == [f"{tmp_path}/{both[1]}"]
+    assert names("*/take [1] a.mp4") == [both[1]]
+    assert names("clips [[]2019]/take [12].mp4") == [both[0]]
+    assert names("clips ?/*.mp4") == ["clips 2/no.mp4"]
+    assert names("**/*.mp4") == ["clips 2/no.mp4", *both]
+
+
+def test_suffixes_of_cameras_and_recorders(tmp_path):
+    names = [f"{number}{suffix}" for number, suffix in enumerate(VIDEO_SUFFIXES)]
+    names += [f"{100 + number}{suffix.upper()}" for number, suffix in enumerate(VIDEO_SUFFIXES)]
+    for name in (*names, ".hidden.mts"):
+        film(tmp_path / name)
+    assert {".mts", ".m2ts", ".ts", ".mpg", ".3gp", ".flv", ".wmv", ".gif"} <= set(VIDEO_SUFFIXES)
+    assert [path.name for path in list_inputs(tmp_path)] == names
+    assert [path.name for path in list_inputs(tmp_path / "*")] == names
+
+
+def test_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    film(tmp_path / "a.mp4")
+    assert list_inputs("~/*.mp4") == list_inputs("~/a.mp4") == [tmp_path / "a.mp4"]

@@ -37,7 +37,9 @@ def test_the_split_has_56_and_21_sequences():
     assert (split.count("train"), split.count("test")) == (56, 21)
 
 
-@pytest.mark.parametrize("layout", ["tree", "zips", "zips without the first folder", "one zip"])
+@pytest.mark.parametrize(
+    "layout", ["tree", "zips", "zips without the first folder", "one zip", "zips of Windows"]
+)
 def test_zips_and_trees_hold_the_same(tmp_path, layout):
     files = raw_trees.viper({"train/001": 4, "val/002": 3}, "jpg")
     expected = viper.find(raw_trees.write_tree(files, tmp_path / "expected"), partial=True)
@@ -46,6 +48,10 @@ def test_zips_and_trees_hold_the_same(tmp_path, layout):
         raw_trees.write_tree(files, root / "some" / "VIPER")
     elif layout == "zips":
         raw_trees.write_zips(files, root, parts=3)
+    elif layout == "zips of Windows":
+        folders = {name.rpartition("/")[0].replace("/", "\\") + "\\": b"" for name in files}
+        names_there = {name.replace("/", "\\"): data for name, data in files.items()}
+        raw_trees.write_zip(folders | names_there, root / "VIPER.ZIP")
     elif layout == "one zip":
         joined = {f"x/{name}": data for name, data in files.items()}
         raw_trees.write_zips(joined, root)
