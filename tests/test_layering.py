@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "translator": ("types", "ops", "recurrence", "methods.base", "training.checkpoints"),
     "weights": (),
     "command_line": (),
+    "versions": (),
     "main": ("command_line", "assembly", "training", "evaluation", "translator"),
 }
 # A command inside a layer, which nobody imports, besides what the layer may.

@@ -17,6 +17,8 @@ from v2v_jax.data.media.frame_folder import (
     FolderReader,
 )
 
+# Not all metadata are UTF-8; PyAV 19 takes any and has no such argument.
+_ANY_METADATA: Any = {"metadata_errors": "replace"} if av.__version__.split(".")[0] < "19" else {}
 BT709 = 1  # ISO/IEC 23091-2's number for primaries, transfer and matrix alike.
 
 
@@ -142,7 +144,7 @@ class FileReader:
 
 def _opened(path: pathlib.Path) -> Any:
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path), **_ANY_METADATA)
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise OSError(f"{path}: cannot be opened ({error.strerror})") from error
