@@ -162,7 +162,8 @@ class Checkpoints:
         where = f"checkpoint {self.directory}/{step}"
         meta = _read_meta(self._manager, step, where)
         leaves = meta.pop("leaves")
-        if _only_players(leaves) and not _only_players(integrity.named_leaves(like)):
+        named = integrity.named_leaves(like)
+        if integrity.only_players(leaves) and not integrity.only_players(named):
             raise ValueError(
                 f"{where} is an exported model, not a run: train in another --workdir, with "
                 "--init_from to start from it"
@@ -181,10 +182,6 @@ class Checkpoints:
         self._manager.close()
 
 
-def _only_players(leaves: dict[str, Any]) -> bool:
-    return all(name.startswith("ema/") for name in leaves)
-
-
 def load_player(directory: str | Path, step: int | None = None) -> tuple[Params, dict[str, Any]]:
     """Only what translating needs: the averaged generators of a checkpoint.
 
@@ -200,11 +197,23 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
         DamagedCheckpoint: its bytes have changed.
     """
     directory = Path(directory).absolute()
-    steps = saved_steps(directory)
-    if not steps or (step is not None and step not in steps):
-        what = "no checkpoint" if step is None else f"no checkpoint {step}"
-        raise FileNotFoundError(f"{what} in {directory}, it has {steps}: train, or mend the path")
-    step = steps[-1] if step is None else step
+    while True:
+        steps = saved_steps(directory)
+        if not steps or (step is not None and step not in steps):
+            what = "no checkpoint" if step is None else f"no checkpoint {step}"
+            raise FileNotFoundError(
+                f"{what} in {directory}, it has {steps}: train, or mend the path"
+            )
+        chosen = steps[-1] if step is None else step
+        try:
+            return _player(directory, chosen)
+        except DamagedCheckpoint:
+            # Who trains here may just have removed it, but never the newest.
+            if chosen in saved_steps(directory)[0 if step is not None else -1 :]:
+                raise
+
+
+def _player(directory: Path, step: int) -> tuple[Params, dict[str, Any]]:
     where = f"checkpoint {directory}/{step}"
     manager = _manager(directory, read_only=True, save_interval_steps=0, create=False)
     try:
@@ -249,6 +258,4 @@ def _read(manager: ocp.CheckpointManager, step: int, where: str, **item: Any) ->
 
 def _read_meta(manager: ocp.CheckpointManager, step: int, where: str) -> dict[str, Any]:
     meta = _read(manager, step, where, meta=ocp.args.JsonRestore())
-    if not isinstance(meta, dict) or meta.pop("crc32", None) != integrity.meta_crc(meta):
-        raise DamagedCheckpoint(f"{where} is damaged: its meta data have changed")
-    return meta
+    return integrity.checked_meta(meta, where)

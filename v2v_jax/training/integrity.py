@@ -95,3 +95,15 @@ def check_crc(leaves: dict[str, Any], state: Any, where: str) -> None:
     if bad:
         count = f"{len(bad)} of {len(leaves)} arrays have changed"
         raise DamagedCheckpoint(f"{where} is damaged: {count}: {_some(bad)}")
+
+
+def checked_meta(meta: Any, where: str) -> dict[str, Any]:
+    """The meta data without their checksum; raises a DamagedCheckpoint if it does not hold."""
+    if not isinstance(meta, dict) or meta.pop("crc32", None) != meta_crc(meta):
+        raise DamagedCheckpoint(f"{where} is damaged: its meta data have changed")
+    return meta
+
+
+def only_players(leaves: dict[str, Any]) -> bool:
+    """Whether these leaves, by name, are an exported model's."""
+    return all(name.startswith("ema/") for name in leaves)
