@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from training import worker
 
-from v2v_jax.training import ownership
+from v2v_jax.training import checkpoints
 from v2v_jax.training.checkpoints import DamagedCheckpoint, load_player
 from v2v_jax.training.ownership import NAME, InUse, Owner, owned
 
@@ -171,28 +171,24 @@ def test_twenty_tries_with_kills_at_random_moments(tmp_path):
 
 
 def test_a_checkpoint_that_goes_while_it_is_read_is_not_damaged(tmp_path, monkeypatch):
-    from v2v_jax.training import checkpoints
+    for step in "12":
+        (tmp_path / step).mkdir()
+    tries = []
 
-    worker.run(workdir=str(tmp_path / "run"), steps=2, checkpoint_every=1)
-    folder = tmp_path / "run" / "checkpoints"
-    read, tries = checkpoints._player, []
-
-    def slow(directory, step):
+    def player(directory, step):
         tries.append(step)
-        if len(tries) == 1:
-            (folder / "2").rename(folder / "7")
-            raise DamagedCheckpoint("half of it is gone")
-        if len(tries) == 2:
-            (folder / "7").rename(folder / "2")
-            raise DamagedCheckpoint("half of it is gone")
-        return read(directory, step)
+        if len(tries) == 3:
+            return {"to_target": 1}, {}
+        # The first time it is no longer the newest, the second time it is gone.
+        (tmp_path / "2").rename(tmp_path / "7") if step == 2 else (tmp_path / "9").mkdir()
+        raise DamagedCheckpoint("half of it is gone")
 
-    monkeypatch.setattr(checkpoints, "_player", slow)
-    load_player(folder)
-    assert tries == [2, 7, 2]
+    monkeypatch.setattr(checkpoints, "_player", player)
+    assert load_player(tmp_path) == ({"to_target": 1}, {})
+    assert tries == [2, 7, 9]
+    monkeypatch.setattr(checkpoints, "_player", gone_while_read(tmp_path / "1"))
     with pytest.raises(FileNotFoundError, match="no checkpoint 1"):
-        monkeypatch.setattr(checkpoints, "_player", gone_while_read(folder / "1"))
-        load_player(folder, 1)
+        load_player(tmp_path, 1)
 
 
 def gone_while_read(path):
@@ -204,7 +200,6 @@ def gone_while_read(path):
 
 
 def test_several_processes_are_refused_as_one(holder, tmp_path):
-    assert ownership.NAME == "owner.lock"
     port = worker.free_port()
     pair = [
         worker.start(workdir=str(tmp_path / "run"), processes=2, process=i, port=port)

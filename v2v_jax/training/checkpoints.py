@@ -22,7 +22,7 @@ from orbax.checkpoint import multihost
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from v2v_jax.training import integrity
-from v2v_jax.training.integrity import DamagedCheckpoint
+from v2v_jax.training.integrity import DamagedCheckpoint, saved_steps
 from v2v_jax.training.orbax_noise import hush_abandoned_writes, no_chatter
 from v2v_jax.types import Params
 
@@ -32,8 +32,7 @@ TMP_MARK = ".orbax-checkpoint-tmp"
 def barrier(name: str, minutes: float = 30.0) -> None:
     """Waits for every process without touching a device; nothing happens in a single process.
 
-    The first collective gives up after 30 s of waiting for a slower process, so processes that
-    compiled for different times must meet here before they touch an array.
+    The first collective gives up after 30 s of waiting for one that compiles: meet here before.
     """
     multihost.get_barrier_sync_fn()(key=name, timeout_ms=int(minutes * 60_000))
 
@@ -201,9 +200,8 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
         steps = saved_steps(directory)
         if not steps or (step is not None and step not in steps):
             what = "no checkpoint" if step is None else f"no checkpoint {step}"
-            raise FileNotFoundError(
-                f"{what} in {directory}, it has {steps}: train, or mend the path"
-            )
+            where = f"{directory}, it has {steps}"
+            raise FileNotFoundError(f"{what} in {where}: train, or mend the path")
         chosen = steps[-1] if step is None else step
         try:
             return _player(directory, chosen)
@@ -241,12 +239,6 @@ def _close(manager: ocp.CheckpointManager) -> None:
         logging.info("closing the checkpoint manager: %s", integrity.one_line(error))
 
 
-def saved_steps(directory: Path) -> list[int]:
-    """The steps of the complete checkpoints in a directory, which need not exist."""
-    names = (p.name for p in directory.iterdir()) if directory.is_dir() else ()
-    return sorted(int(name) for name in names if name.isdigit())
-
-
 def _read(manager: ocp.CheckpointManager, step: int, where: str, **item: Any) -> Any:
     """One item of a checkpoint; whatever orbax raises means that it is damaged."""
     try:
@@ -257,5 +249,4 @@ def _read(manager: ocp.CheckpointManager, step: int, where: str, **item: Any) ->
 
 
 def _read_meta(manager: ocp.CheckpointManager, step: int, where: str) -> dict[str, Any]:
-    meta = _read(manager, step, where, meta=ocp.args.JsonRestore())
-    return integrity.checked_meta(meta, where)
+    return integrity.checked_meta(_read(manager, step, where, meta=ocp.args.JsonRestore()), where)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -107,3 +108,9 @@ def checked_meta(meta: Any, where: str) -> dict[str, Any]:
 def only_players(leaves: dict[str, Any]) -> bool:
     """Whether these leaves, by name, are an exported model's."""
     return all(name.startswith("ema/") for name in leaves)
+
+
+def saved_steps(directory: Path) -> list[int]:
+    """The steps of the complete checkpoints in a directory, which need not exist."""
+    names = (p.name for p in directory.iterdir()) if directory.is_dir() else ()
+    return sorted(int(name) for name in names if name.isdigit())

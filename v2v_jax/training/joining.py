@@ -90,8 +90,7 @@ def _host(port: int, count: int, patience: _Patience) -> None:
                 if newcomer := _newcomer(listener):
                     said, guest = newcomer
                     cleanup.enter_context(guest)
-                    _check(said, count, present)
-                    present[said["process"]] = guest
+                    _admit(said, guest, count, present)
         except NotTogether as error:
             _tell(present, {"failed": str(error)})
             raise
@@ -129,19 +128,23 @@ def _newcomer(listener: socket.socket) -> tuple[Mapping[str, Any], socket.socket
         guest.settimeout(_PULSE)
         said = json.loads(guest.recv(200))
         if isinstance(said, dict) and said.keys() == {"process", "of"}:
+            guest.setblocking(False)
             return said, guest
     guest.close()
     return None
 
 
-def _check(said: Mapping[str, Any], count: int, present: Mapping[int, socket.socket]) -> None:
-    """Raises NotTogether where a newcomer contradicts the others."""
+def _admit(
+    said: Mapping[str, Any], guest: socket.socket, count: int, present: dict[int, socket.socket]
+) -> None:
+    """Counts a newcomer in; raises NotTogether where it contradicts the others."""
     number = said["process"]
     problem = ""
     if said["of"] != count:
         problem = f"--num_processes={said['of']} in process {number}, {count} in process 0"
-    elif number in present or not 0 < number < count:
+    elif number in present or number not in range(1, count):
         problem = f"--process_id={number} in two of them"
+    present[-1 if problem else number] = guest  # It, too, is to hear of the problem.
     if problem:
         raise NotTogether(f"the processes contradict each other: {problem}")
 
@@ -152,7 +155,7 @@ def _tell(present: dict[int, socket.socket], message: Mapping[str, Any]) -> None
     for number, guest in list(present.items()):
         try:
             guest.sendall(line)
-            gone = guest.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
+            gone = guest.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:
             gone = False
         except OSError:
