@@ -200,8 +200,7 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
         steps = saved_steps(directory)
         if not steps or (step is not None and step not in steps):
             what = "no checkpoint" if step is None else f"no checkpoint {step}"
-            where = f"{directory}, it has {steps}"
-            raise FileNotFoundError(f"{what} in {where}: train, or mend the path")
+            raise FileNotFoundError(f"{what} in {directory}, it has {steps}: train, or mend it")
         chosen = steps[-1] if step is None else step
         try:
             return _player(directory, chosen)
