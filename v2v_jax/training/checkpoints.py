@@ -30,10 +30,7 @@ TMP_MARK = ".orbax-checkpoint-tmp"
 
 
 def barrier(name: str, minutes: float = 30.0) -> None:
-    """Waits for every process without touching a device; nothing happens in a single process.
-
-    The first collective gives up after 30 s of waiting for one that compiles: meet here before.
-    """
+    """Waits for all processes without a device: a first collective gives up after 30 s."""
     multihost.get_barrier_sync_fn()(key=name, timeout_ms=int(minutes * 60_000))
 
 
@@ -200,7 +197,8 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
         steps = saved_steps(directory)
         if not steps or (step is not None and step not in steps):
             what = "no checkpoint" if step is None else f"no checkpoint {step}"
-            raise FileNotFoundError(f"{what} in {directory}, it has {steps}: train, or mend it")
+            where = f"{directory}, it has {steps}"
+            raise FileNotFoundError(f"{what} in {where}: train, or mend the path")
         chosen = steps[-1] if step is None else step
         try:
             return _player(directory, chosen)
