@@ -88,7 +88,8 @@ def _detected(*given: Any) -> tuple[Any, ...]:
     try:
         from jax._src.clusters import ClusterEnv
 
-        return ClusterEnv.auto_detect_unset_distributed_params(*given, None, None)
+        detect: Any = ClusterEnv.auto_detect_unset_distributed_params
+        return detect(*given, None, None)
     except (ImportError, AttributeError, TypeError):  # Private: JAX may change it, and asks anew.
         return given
 
