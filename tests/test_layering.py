@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "weights": (),
     "arguments": (),
     "command_line": ("arguments",),
+    "versions": (),
     "main": ("arguments", "command_line", "assembly", "training", "evaluation", "translator"),
 }
 # A command inside a layer, which nobody imports, besides what the layer may.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from v2v_jax import versions
+
 if TYPE_CHECKING:
     from v2v_jax.translator import Translator as Translator
 
 __all__ = ["Translator"]
+
+versions.warn_of_untested()
 
 
 def __getattr__(name: str) -> Any:

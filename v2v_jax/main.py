@@ -48,6 +48,12 @@ INIT_FROM = flags.DEFINE_string("init_from", None, "train: a run whose networks 
 COORDINATOR = flags.DEFINE_string("coordinator", None, "Several processes: host:port of process 0.")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Several processes: how many.")
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: this one's number.")
+JOIN_TIMEOUT = flags.DEFINE_float(
+    "join_timeout", 300.0, "Several processes: seconds to wait for a missing one.", lower_bound=1.0
+)
+TAKE_OVER = flags.DEFINE_bool(
+    "take_over", False, "train, table: a workdir that another host's dead job left locked."
+)
 
 
 def _config() -> Any:
@@ -61,10 +67,13 @@ def _config() -> Any:
 def _train() -> None:
     config, workdir = _config(), Path(required(WORKDIR))
     from v2v_jax import assembly
-    from v2v_jax.training import loop, parallel
+    from v2v_jax.training import loop, ownership, parallel
 
-    parallel.initialize_distributed(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-    loop.train(**assembly.training(config, workdir, INIT_FROM.value))
+    parallel.initialize_distributed(
+        COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value, join_timeout=JOIN_TIMEOUT.value
+    )
+    with ownership.owned(workdir, TAKE_OVER.value):
+        loop.train(**assembly.training(config, workdir, INIT_FROM.value))
 
 
 def _translate() -> None:
@@ -94,8 +103,10 @@ def _evaluate() -> None:
 def _table() -> None:
     config, workdir = _config(), Path(required(WORKDIR))
     from v2v_jax.assembly import table
+    from v2v_jax.training import ownership
 
-    table.make_tables(config, workdir)
+    with ownership.owned(workdir, TAKE_OVER.value):
+        table.make_tables(config, workdir)
 
 
 def _describe() -> None:

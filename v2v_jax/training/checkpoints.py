@@ -22,7 +22,7 @@ from orbax.checkpoint import multihost
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from v2v_jax.training import integrity
-from v2v_jax.training.integrity import DamagedCheckpoint
+from v2v_jax.training.integrity import DamagedCheckpoint, saved_steps
 from v2v_jax.training.orbax_noise import hush_abandoned_writes, no_chatter
 from v2v_jax.types import Params
 
@@ -30,11 +30,7 @@ TMP_MARK = ".orbax-checkpoint-tmp"
 
 
 def barrier(name: str, minutes: float = 30.0) -> None:
-    """Waits for every process without touching a device; nothing happens in a single process.
-
-    The first collective gives up after 30 s of waiting for a slower process, so processes that
-    compiled for different times must meet here before they touch an array.
-    """
+    """Waits for all processes without a device: a first collective gives up after 30 s."""
     multihost.get_barrier_sync_fn()(key=name, timeout_ms=int(minutes * 60_000))
 
 
@@ -192,11 +188,22 @@ def load_player(directory: str | Path, step: int | None = None) -> tuple[Params,
         DamagedCheckpoint: its bytes have changed.
     """
     directory = Path(directory).absolute()
-    steps = saved_steps(directory)
-    if not steps or (step is not None and step not in steps):
-        what = "no checkpoint" if step is None else f"no checkpoint {step}"
-        raise FileNotFoundError(f"{what} in {directory}, it has {steps}: train, or mend the path")
-    step = steps[-1] if step is None else step
+    while True:
+        steps = saved_steps(directory)
+        if not steps or (step is not None and step not in steps):
+            what = "no checkpoint" if step is None else f"no checkpoint {step}"
+            where = f"{directory}, it has {steps}"
+            raise FileNotFoundError(f"{what} in {where}: train, or mend the path")
+        chosen = steps[-1] if step is None else step
+        try:
+            return _player(directory, chosen)
+        except DamagedCheckpoint:
+            # Who trains here may just have removed it, but never the newest.
+            if chosen in saved_steps(directory)[0 if step is not None else -1 :]:
+                raise
+
+
+def _player(directory: Path, step: int) -> tuple[Params, dict[str, Any]]:
     where = f"checkpoint {directory}/{step}"
     manager = _manager(directory, read_only=True, save_interval_steps=0, create=False)
     try:
@@ -224,12 +231,6 @@ def _close(manager: ocp.CheckpointManager) -> None:
         logging.info("closing the checkpoint manager: %s", integrity.one_line(error))
 
 
-def saved_steps(directory: Path) -> list[int]:
-    """The steps of the complete checkpoints in a directory, which need not exist."""
-    names = (p.name for p in directory.iterdir()) if directory.is_dir() else ()
-    return sorted(int(name) for name in names if name.isdigit())
-
-
 def _read(manager: ocp.CheckpointManager, step: int, where: str, **item: Any) -> Any:
     """One item of a checkpoint; whatever orbax raises means that it is damaged."""
     try:
@@ -240,7 +241,4 @@ def _read(manager: ocp.CheckpointManager, step: int, where: str, **item: Any) ->
 
 
 def _read_meta(manager: ocp.CheckpointManager, step: int, where: str) -> dict[str, Any]:
-    meta = _read(manager, step, where, meta=ocp.args.JsonRestore())
-    if not isinstance(meta, dict) or meta.pop("crc32", None) != integrity.meta_crc(meta):
-        raise DamagedCheckpoint(f"{where} is damaged: its meta data have changed")
-    return meta
+    return integrity.checked_meta(_read(manager, step, where, meta=ocp.args.JsonRestore()), where)

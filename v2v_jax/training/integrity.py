@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -72,11 +73,7 @@ def _some(names: list[str]) -> str:
 
 def check_whole(leaves: dict[str, Any], like: Any, where: str) -> None:
     """Raises a ValueError where a run's whole state is wanted and an exported model is stored."""
-
-    def exported(names: Any) -> bool:
-        return all(name.startswith("ema/") for name in names)
-
-    if exported(leaves) and not exported(named_leaves(like)):
+    if only_players(leaves) and not only_players(named_leaves(like)):
         raise ValueError(
             f"{where} is an exported model, not a run: train in another --workdir, with "
             "--init_from to start from it"
@@ -108,3 +105,21 @@ def check_crc(leaves: dict[str, Any], state: Any, where: str) -> None:
     if bad:
         count = f"{len(bad)} of {len(leaves)} arrays have changed"
         raise DamagedCheckpoint(f"{where} is damaged: {count}: {_some(bad)}")
+
+
+def checked_meta(meta: Any, where: str) -> dict[str, Any]:
+    """The meta data without their checksum; raises a DamagedCheckpoint if it does not hold."""
+    if not isinstance(meta, dict) or meta.pop("crc32", None) != meta_crc(meta):
+        raise DamagedCheckpoint(f"{where} is damaged: its meta data have changed")
+    return meta
+
+
+def only_players(leaves: dict[str, Any]) -> bool:
+    """Whether these leaves, by name, are an exported model's."""
+    return all(name.startswith("ema/") for name in leaves)
+
+
+def saved_steps(directory: Path) -> list[int]:
+    """The steps of the complete checkpoints in a directory, which need not exist."""
+    names = (p.name for p in directory.iterdir()) if directory.is_dir() else ()
+    return sorted(int(name) for name in names if name.isdigit())

@@ -21,6 +21,7 @@ from v2v_jax.training import parallel
 from v2v_jax.training.checkpoints import Checkpoints, barrier, saved_steps
 from v2v_jax.training.journal import Journal
 from v2v_jax.training.metrics_writer import MetricsWriter
+from v2v_jax.training.ownership import one_owner
 from v2v_jax.training.progress import Progress, duration
 from v2v_jax.training.signals import StopRequest
 from v2v_jax.training.state import TrainState, init_state, started_from
@@ -28,6 +29,7 @@ from v2v_jax.training.step import player_pictures, train_step
 from v2v_jax.types import Array, Batch, Params
 
 
+@one_owner
 def train(
     *,
     method: Method,
@@ -86,6 +88,7 @@ def train(
     Raises:
         journal.NonFiniteError: see ``nonfinite_limit``; the last good checkpoint is kept.
         OSError: a checkpoint could not be written; the one before is still good.
+        ownership.InUse: another command trains in ``workdir``.
         ValueError: the checkpoint is damaged, of other networks or of another seed; the data end
             too early; the batch does not divide over the devices.
     """

@@ -17,6 +17,8 @@ import numpy as np
 from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from v2v_jax.training import joining
+
 TASK_COUNTS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 """Set by srun and mpirun (not by salloc or sbatch alone): how many processes were started."""
 
@@ -32,8 +34,11 @@ def initialize_distributed(
     num_processes: int | None = None,
     process_id: int | None = None,
     local_device_ids: Sequence[int] | None = None,
+    join_timeout: float = 300.0,
 ) -> bool:
     """Joins the other processes, if there are any; call it before anything else of JAX.
+
+    While one is missing the others say so every 30 s.
 
     Args:
         coordinator: "host:port" of process 0.
@@ -41,6 +46,7 @@ def initialize_distributed(
         process_id: this one's number, from 0.
         local_device_ids: devices of this host that belong to this process; None: all of them, or
             one per task under srun.
+        join_timeout: after how many seconds without one of them to give up.
 
     Returns:
         Whether this is one process of several.  On a bare machine without arguments nothing
@@ -48,6 +54,7 @@ def initialize_distributed(
 
     Raises:
         ValueError: the three numbers are given only in part, or contradict each other.
+        joining.NotTogether: the processes did not come together.
     """
     given = (coordinator, num_processes, process_id)
     if all(value is None for value in given):
@@ -58,17 +65,33 @@ def initialize_distributed(
             "several processes need all of --coordinator=host:port, --num_processes and "
             f"--process_id; got {coordinator}, {num_processes}, {process_id}"
         )
-    elif ":" not in coordinator or not 0 <= process_id < num_processes:
+    elif not coordinator.rpartition(":")[2].isdigit() or not 0 <= process_id < num_processes:
         raise ValueError(
             "--coordinator must be host:port and 0 <= --process_id < --num_processes; "
             f"got {coordinator}, {process_id}, {num_processes}"
         )
+    coordinator, num_processes, process_id, local_device_ids = _detected(
+        coordinator, num_processes, process_id, local_device_ids
+    )
+    if coordinator and process_id is not None and (num_processes or 0) > 1:
+        joining.meet(coordinator, num_processes or 0, process_id, join_timeout)
     jax.distributed.initialize(coordinator, num_processes, process_id, local_device_ids)
     logging.info(
         "process %d of %d with %d of %d devices",
         jax.process_index(), jax.process_count(), jax.local_device_count(), jax.device_count(),
     )  # fmt: skip
     return jax.process_count() > 1
+
+
+def _detected(*given: Any) -> tuple[Any, ...]:
+    """What was given, and what a launcher says of the rest, as ``jax.distributed`` asks it."""
+    try:
+        from jax._src.clusters import ClusterEnv
+
+        detect: Any = ClusterEnv.auto_detect_unset_distributed_params
+        return detect(*given, None, None)
+    except (ImportError, AttributeError, TypeError):  # Private: JAX may change it, and asks anew.
+        return given
 
 
 def is_writer() -> bool:
