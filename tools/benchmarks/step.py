@@ -74,9 +74,7 @@ def _compare(args: argparse.Namespace, overrides: list[str]) -> int:
         f"speed-up {wall.median:.2f} (rounds {wall.least:.2f} to {wall.most:.2f}), "
         f"of processor time {cpu.median:.2f}"
     )
-    apart = [
-        _apart(*pair) for pair in zip(sides["old"].told, sides["new"].told, strict=True)
-    ]
+    apart = [_apart(*pair) for pair in zip(sides["old"].told, sides["new"].told, strict=True)]
     print(f"losses apart at step 1 {apart[0][0]:.1e} ({apart[0][1]}), ", end="")
     print(f"up to step {len(apart)} at most {max(apart)[0]:.1e} ({max(apart)[1]})")
     return 0 if apart[0][0] <= TOLERANCE and wall.median >= args.limit else 1
