@@ -26,6 +26,11 @@ Trust = Callable[[Array, Array, Array], Array]
 """x_t, W(x_{t-1}) [N, H, W, 3], visible [N, H, W, 1] -> how far the source bears the flow out,
 [N, H, W, 1] in [0, 1]."""
 
+_UNROLLED = 3
+"""Frames up to which the scan is written out: inside a loop XLA:CPU computes the gradient of the
+fusion block's convolutions 15 times slower (docs/benchmarks.md), and nothing is fused across
+frames.  The paper's K; longer clips would take long to compile."""
+
 
 def fold(x: Array) -> Array:
     """[B, T, ...] -> [B * T, ...]."""
@@ -68,7 +73,9 @@ def scan_clip(
         return step(jax.lax.stop_gradient(carry) if truncate else carry, frame)
 
     time_major = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), inputs)
-    carry, outputs = jax.lax.scan(jax.checkpoint(body) if remat else body, carry, time_major)
+    body = jax.checkpoint(body) if remat else body
+    length = jax.tree.leaves(time_major)[0].shape[0]
+    carry, outputs = jax.lax.scan(body, carry, time_major, unroll=length <= _UNROLLED)
     return carry, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), outputs)
 
 

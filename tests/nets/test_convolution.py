@@ -51,3 +51,25 @@ def test_bfloat16_gradients_accumulate_in_float32():
         wide = np.asarray(other, np.float32)
         error = np.linalg.norm(np.asarray(one, np.float32) - wide) / np.linalg.norm(wide)
         assert error <= 4e-3
+
+
+def penalised(convolution, shape, stride, padding):
+    """The gradient, by the kernel and by what follows it, of a squared gradient by the input."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, 10, 12, shape[2]), jnp.float64)
+    kernel = jax.random.normal(keys[1], shape, jnp.float64)
+    after = jax.random.normal(keys[2], convolution(x, kernel, stride, padding).shape, jnp.float64)
+
+    def penalty(kernel, after):
+        slope = jax.grad(lambda x: jnp.sum(after * convolution(x, kernel, stride, padding) ** 3))
+        return jnp.sum(slope(x) ** 2)
+
+    return jax.grad(penalty, argnums=(0, 1))(kernel, after)
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_a_penalty_on_gradients_has_the_gradients_of_a_plain_convolution(case):
+    with jax.enable_x64(True):
+        ours, theirs = (penalised(one, *SHAPES[case]) for one in (convolve, plain))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-8 * np.abs(other).max())

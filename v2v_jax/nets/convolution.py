@@ -1,4 +1,4 @@
-"""A convolution whose kernel gradient is fast on XLA:CPU too.
+"""A convolution whose kernel gradients, of first and second order, are fast on XLA:CPU too.
 
 There XLA computes the gradient as one convolution with a window as large as the picture, on a slow
 path: at 256x512 the last up-convolution takes 5 times and the 64 -> 3 head 4 times as long as the
@@ -8,6 +8,7 @@ forms below (tools/benchmarks/generator.py times the whole).  Other platforms ke
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,15 +44,43 @@ def _forward(x: Array, kernel: Array, stride: int, padding: Padding) -> tuple[Ar
 
 def _backward(stride: int, padding: Padding, residuals: tuple, grad: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    by_input = jax.vjp(lambda x: _correlate(x, kernel, stride, padding), x)[1]
-    by_kernel = functools.partial(_by_kernel, stride=stride, padding=padding)
-    on_cpu = functools.partial(_by_kernel_on_cpu, stride=stride, padding=padding)
-    return by_input(grad)[0], jax.lax.platform_dependent(
-        x, kernel, grad, cpu=on_cpu, default=by_kernel
-    )
+    by_input = _by_input(grad, kernel, x.shape, stride, padding)
+    return by_input, _kernel_gradient(x, kernel, grad, stride, padding)
 
 
 _convolve.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _by_input(
+    grad: Array, kernel: Array, shape: tuple[int, ...], stride: int, padding: Padding
+) -> Array:
+    """The gradient by an input of ``shape``; linear in ``grad`` and in ``kernel``."""
+    like = jax.ShapeDtypeStruct(shape, grad.dtype)
+    pull = jax.linear_transpose(lambda x: _correlate(x, kernel, stride, padding), like)
+    return pull(grad)[0]
+
+
+def _by_input_forward(grad: Array, kernel: Array, *static: Any) -> tuple[Array, tuple]:
+    return _by_input(grad, kernel, *static), (grad, kernel)
+
+
+def _by_input_backward(
+    shape: tuple[int, ...], stride: int, padding: Padding, residuals: tuple, tangent: Array
+) -> tuple[Array, Array]:
+    # What a gradient penalty takes: a kernel gradient once more, as slow in XLA's form.
+    grad, kernel = residuals
+    by_grad = _convolve(tangent, kernel, stride, padding)
+    return jnp.asarray(by_grad), _kernel_gradient(tangent, kernel, grad, stride, padding)
+
+
+_by_input.defvjp(_by_input_forward, _by_input_backward)
+
+
+def _kernel_gradient(x: Array, kernel: Array, grad: Array, stride: int, padding: Padding) -> Array:
+    by_kernel = functools.partial(_by_kernel, stride=stride, padding=padding)
+    on_cpu = functools.partial(_by_kernel_on_cpu, stride=stride, padding=padding)
+    return jax.lax.platform_dependent(x, kernel, grad, cpu=on_cpu, default=by_kernel)
 
 
 def _by_kernel(x: Array, kernel: Array, grad: Array, *, stride: int, padding: Padding) -> Array:
