@@ -44,8 +44,8 @@ def start(*arguments: str, prelude: str = "", **environ: str) -> subprocess.Pope
     if prelude:
         module = "import runpy; runpy.run_module('v2v_jax.main', run_name='__main__')"
         program = ["-c", f"{prelude}; {module}"]
-    # Compiling is most of a tiny run: one device, no optimisation.
-    fast = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    # Compiling is most of a tiny run, and more of it with several devices.
+    fast = {"JAX_NUM_CPU_DEVICES": "1"}
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=ROOT, env={**os.environ, **fast, **environ}, text=True,
