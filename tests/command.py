@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from absl.testing import flagsaver
+from filelock import FileLock
 
 from v2v_jax import (
     assembly,  # noqa: F401 - flagsaver would undefine the flags of what is imported inside it
@@ -47,8 +44,8 @@ def start(*arguments: str, prelude: str = "", **environ: str) -> subprocess.Pope
     if prelude:
         module = "import runpy; runpy.run_module('v2v_jax.main', run_name='__main__')"
         program = ["-c", f"{prelude}; {module}"]
-    # Compiling is most of a tiny run: one device, no optimisation.
-    fast = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    # Compiling is most of a tiny run, and more of it with several devices.
+    fast = {"JAX_NUM_CPU_DEVICES": "1"}
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=ROOT, env={**os.environ, **fast, **environ}, text=True,
@@ -98,14 +95,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return lines[0]
 
 
-@functools.cache
-def trained() -> Path:
-    """A run of 6 steps, stopped and resumed after 3."""
-    folder = Path(tempfile.mkdtemp(prefix="v2v_jax_cli_"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for steps in (3, 6):
-        run(*DEMO, f"--workdir={folder}/run", f"--config.steps={steps}")
-    return folder / "run"
+def trained(temporary: pytest.TempPathFactory) -> Path:
+    """A run of 6 steps, stopped and resumed after 3; one for all of xdist's workers."""
+    base = temporary.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(folder / "cli.lock"):
+        if not (folder / "cli_whole").exists():
+            for steps in (3, 6):
+                run(*DEMO, f"--workdir={folder}/cli", f"--config.steps={steps}")
+            (folder / "cli_whole").touch()
+    return folder / "cli"
 
 
 def write_video(

@@ -121,6 +121,21 @@ def test_habits(path):
             assert length <= limit, f"{node.name} has {length} lines"
 
 
+def test_figures_lean_on_no_table():
+    """``evaluation.reporting`` shows what evaluation finds; the session hands it over."""
+    for path in MODULES:
+        module = dotted(path)
+        if within(module, "evaluation") and not within(module, "evaluation.reporting"):
+            leans = any(within(n, "v2v_jax.evaluation.reporting") for n in imports(path))
+            assert leans == (module == "evaluation.session"), module
+
+
+def test_scripts_hide_no_module_of_the_standard_library():
+    """A script's folder comes first on the path of its neighbours."""
+    for path in (ROOT / "tools").rglob("*.py"):
+        assert path.stem not in sys.stdlib_module_names, path
+
+
 def _draws_the_truth(path: pathlib.Path) -> bool:
     """Names ``World.perfect``, or asks for a world in another look."""
     nodes = list(ast.walk(ast.parse(path.read_text())))

@@ -36,8 +36,8 @@ def checkpoints_of(workdir):
 
 
 @pytest.fixture(scope="module")
-def workdir():
-    return trained()
+def workdir(tmp_path_factory):
+    return trained(tmp_path_factory)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_a_damaged_checkpoint(workdir, tmp_path, capsys, one_device):
         ("no frames", "no video matches"),
     ],
 )
-def test_bad_videos(tmp_path, capsys, one_device, content, hint):
+def test_bad_videos(workdir, tmp_path, capsys, one_device, content, hint):
     good = write_video(tmp_path / "good" / "0.mp4", 6)
     bad = tmp_path / "bad" / "0.mp4"
     bad.parent.mkdir()
@@ -229,7 +229,7 @@ def test_bad_videos(tmp_path, capsys, one_device, content, hint):
     assert hint in line
     assert str(tmp_path / "bad") in line
     if content not in ("nothing", "no frames"):
-        translate = ["--mode=translate", f"--workdir={trained()}", f"--output={tmp_path}/o.mp4"]
+        translate = ["--mode=translate", f"--workdir={workdir}", f"--output={tmp_path}/o.mp4"]
         if content == "short":
             call(*translate, f"--input={pattern}")
             assert len(frames_of(tmp_path / "o.mp4")[0]) == 2

@@ -207,6 +207,7 @@ def evaluation_of(config, workdir):
     return evaluate, params
 
 
+@pytest.mark.usefixtures("optimised")  # Else a warped grey is not grey to the last bit.
 def test_evaluation_inside_training_scores_the_averaged_parameters(tmp_path):
     config = tiny(**{"evaluate_every": 5, "evaluate.clips": 7})
     evaluate, params = evaluation_of(config, tmp_path)

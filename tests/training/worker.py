@@ -29,7 +29,6 @@ def start(script: Path = Path(__file__), **options) -> subprocess.Popen:
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
         "JAX_PLATFORMS": "cpu",
         "JAX_NUM_CPU_DEVICES": str(options.get("devices", 1)),
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
     }
     return subprocess.Popen(
         [sys.executable, str(script), json.dumps(options)],

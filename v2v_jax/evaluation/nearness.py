@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from v2v_jax.evaluation.reporting.flips import CLASSES
+from v2v_jax.evaluation.classes import CLASSES
 from v2v_jax.evaluation.truth import BANDS, UNLABELLED, Comparison, compare, spectral_energy
 
 PSNR_CAP = 100.0

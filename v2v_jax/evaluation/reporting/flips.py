@@ -9,14 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from v2v_jax.evaluation.classes import CLASSES
 from v2v_jax.evaluation.reporting.rows import Row
-
-CLASSES = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
-    "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train",
-    "motorcycle", "bicycle",
-)  # fmt: skip
-"""Cityscapes' names of its 19 train ids."""
 
 
 def flip_shares(counts: np.ndarray) -> np.ndarray:

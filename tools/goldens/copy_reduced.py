@@ -1,6 +1,6 @@
 """Writes the reduced copies of ../shared/goldens that tests/golden keeps.
 
-    .venv/bin/python tools/goldens/copy.py
+    .venv/bin/python tools/goldens/copy_reduced.py
 
 Losses and the warp are small and copied whole; of the fusion block every fourth row and column.
 """
