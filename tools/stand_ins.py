@@ -59,7 +59,7 @@ class References(NamedTuple):
     features: dict[str, Features]
     """By name of the network."""
     crops: dict[str, np.ndarray]
-    """``<network>/<tap>`` -> [M, C]."""
+    """``<network>/<tap>`` -> [M, C], as the network gives them; see ``scaled``."""
     labels: np.ndarray
     """[M, CROP^2]."""
 
@@ -72,7 +72,7 @@ class Setting(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Setting:
-        """``workdir`` or ``workdir@step``."""
+        """Reads ``workdir`` or ``workdir@step``."""
         workdir, at, step = text.rpartition("@")
         return cls(workdir, int(step)) if at and step.isdigit() else cls(text, None)
 
@@ -91,7 +91,7 @@ def extractor(weights: str) -> Features:
         params = {name: params[name] for name in pretrained.abstract(net, frame)}
     else:
         params = pretrained.random(net, frame)
-    run = jax.jit(functools.partial(net.apply))
+    run: Any = jax.jit(net.apply)
 
     def features(frames: np.ndarray) -> dict[str, np.ndarray]:
         parts = [run({"params": params}, jnp.asarray(frame / 127.5 - 1, jnp.float32)[None])
@@ -180,12 +180,23 @@ def deep_measures(
         for tap, values in maps.items():
             what, wanted = f"{name}/{tap}", beside.crops[f"{name}/{tap}"]
             crops = distribution.crop_features(values, CROP // TAPS[tap])
+            crops, wanted = scaled(crops, wanted)
             agreement = structure_agreement(values, sources[tap])
             found[f"content_distance/{what}"] = float(np.mean(2 * (1 - agreement)))
             found[f"fid/{what}"] = distribution.fid(crops, wanted)
             found[f"kid/{what}"] = distribution.kid(crops, wanted)
             found[f"matched_kid/{what}"] = distribution.matched_kid(crops, wanted, matches)
     return found
+
+
+def scaled(crops: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both [N, C] and [M, C] with the deviations of ``wanted`` as the unit of each channel.
+
+    Trained maps reach hundreds in a few channels, which alone would decide KID's cubic kernel.
+    """
+    centre, unit = wanted.mean(0), wanted.std(0)
+    unit = np.where(unit > 1e-6 * np.abs(centre), unit, 1)
+    return (crops - centre) / unit, (wanted - centre) / unit
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
