@@ -84,7 +84,7 @@ def extractor(weights: str) -> Features:
     """VGG-16 up to ``TAPS``: "vgg16", trained, from the cache, or "random", narrow."""
     taps = tuple(TAPS)
     trained = weights == pretrained.FEATURES
-    net = Vgg16(taps, features=64 if trained else RANDOM_WIDTH)
+    net: Any = Vgg16(tap=taps, features=64 if trained else RANDOM_WIDTH)
     frame = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     if trained:
         params = pretrained.load("content", "vgg16", pretrained.fetched(), from_torch)
