@@ -45,7 +45,7 @@ def _forward(x: Array, kernel: Array, stride: int, padding: Padding) -> tuple[Ar
 def _backward(stride: int, padding: Padding, residuals: tuple, grad: Array) -> tuple[Array, Array]:
     x, kernel = residuals
     by_input = _by_input(grad, kernel, x.shape, stride, padding)
-    return by_input, _kernel_gradient(x, kernel, grad, stride, padding)
+    return jnp.asarray(by_input), _kernel_gradient(x, kernel, grad, stride, padding)
 
 
 _convolve.defvjp(_forward, _backward)

@@ -153,7 +153,8 @@ class VideoWriter:
         def encode() -> None:
             for packet in self._stream.encode(picture):
                 # FFmpeg's encoders lose it, and the last frame's is nowhere else.
-                packet.duration = self._durations.pop(packet.pts, packet.duration)
+                if packet.pts in self._durations:
+                    packet.duration = self._durations.pop(packet.pts)
                 self._container.mux(packet)
 
         self._guarded(encode)
