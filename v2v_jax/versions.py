@@ -17,7 +17,7 @@ TESTED = {
     "ml-collections": ">=1.1,<2",
     "clu": "==0.0.12",
     "absl-py": ">=2.1,<3",
-    "av": ">=14,<20",
+    "av": ">=18,<20",
     "numpy": ">=2.0,<3",
     "opencv-python-headless": ">=4.10.0.84,<6",
     "pillow": ">=10,<14",
