@@ -136,6 +136,7 @@ def get_config() -> Any:
     # D's real patches count as if every kind of motion were as frequent there as in what is
     # translated.
     config.balance = False
+    config.evenness = 0.0  # with balance: 0 leaves rare kinds rare, 1 counts all kinds the same
 
     config.optimizer = ConfigDict()  # Adam, fixed rate (appendix A.1)
     config.optimizer.learning_rate = 2e-4

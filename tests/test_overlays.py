@@ -14,6 +14,12 @@ CYCLEGAN = {
     "weights.content": 0.0, "weights.temporal": 0.0, "adversarial": "lsgan",
     "optimizer.constant": 0.5,
 }  # fmt: skip
+MOTION = {
+    "image.kind": "local_affine", "discriminator.motion": True, "discriminator.norm": "none",
+    "adversarial": "lsgan", "balance": True, "weights.gradient_penalty": 7.0,
+    "weights.cycle": 1.0, "weights.temporal": 1.0, "history": 1,
+    "optimizer.learning_rate": 3e-4, "optimizer.discriminator_rate": 5e-4,
+}  # fmt: skip
 SET = {
     "cyclegan": CYCLEGAN,
     "recyclegan": CYCLEGAN | {
@@ -33,11 +39,9 @@ SET = {
         "weights.long_term": 100.0, "weights.content": 10.0, "optimizer.learning_rate": 1e-4,
         "optimizer.b1": 0.9,
     },
-    "motion": {
-        "image.kind": "local_affine", "discriminator.motion": True, "discriminator.norm": "none",
-        "adversarial": "lsgan", "balance": True, "weights.gradient_penalty": 7.0,
-        "weights.cycle": 1.0, "weights.temporal": 1.0, "history": 1,
-        "optimizer.learning_rate": 3e-4, "optimizer.discriminator_rate": 5e-4,
+    "motion": MOTION,
+    "labels": MOTION | {
+        "data.labels": True, "discriminator.labels": True, "discriminator.motion": False,
     },
 }  # fmt: skip
 

@@ -20,10 +20,15 @@ with owned(sys.argv[1]):
 """
 
 
+@pytest.fixture(scope="module")
+def trained_run(tmp_path_factory):
+    return trained(tmp_path_factory)
+
+
 @pytest.fixture
-def busy(tmp_path):
+def busy(tmp_path, trained_run):
     """A run that another process owns, and that process."""
-    shutil.copytree(trained(), tmp_path / "run")
+    shutil.copytree(trained_run, tmp_path / "run")
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -37,7 +42,7 @@ def snapshot(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_only_one_trains_and_all_may_read(busy, capsys, tmp_path):
+def test_only_one_trains_and_all_may_read(busy, trained_run, capsys, tmp_path):
     run, process = busy
     unfinished = run / "checkpoints" / "7.orbax-checkpoint-tmp-1"
     unfinished.mkdir()
@@ -53,11 +58,11 @@ def test_only_one_trains_and_all_may_read(busy, capsys, tmp_path):
     call("--mode=evaluate", f"--workdir={run}")
     assert json.loads((run / "evaluation.json").read_text())
     assert before.items() <= snapshot(run).items()
-    line = refused(capsys, "--mode=export", f"--workdir={trained()}", f"--output={run}")
+    line = refused(capsys, "--mode=export", f"--workdir={trained_run}", f"--output={run}")
     assert "holds checkpoints already" in line
     shutil.rmtree(run / "checkpoints" / "3")
     shutil.rmtree(run / "checkpoints" / "6")
-    line = refused(capsys, "--mode=export", f"--workdir={trained()}", f"--output={run}")
+    line = refused(capsys, "--mode=export", f"--workdir={trained_run}", f"--output={run}")
     assert f"is in use by pid {process.pid}" in line and unfinished.is_dir()
 
 

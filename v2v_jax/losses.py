@@ -57,18 +57,28 @@ def adversarial(
 
 
 def discriminator_loss(
-    real: Array, fake: Array, kind: str = "vanilla", weights: Array | None = None
+    real: Array,
+    fake: Array,
+    kind: str = "vanilla",
+    weights: Array | None = None,
+    fake_weights: Array | None = None,
 ) -> Array:
     """Half the sum of the verdicts on real and generated frames, CycleGAN's scale.
 
-    ``weights`` are of the real ones, see ``adversarial``.
+    ``weights`` are of the real ones, ``fake_weights`` of the others, see ``adversarial``.
     """
-    return 0.5 * (adversarial(real, True, kind, weights) + adversarial(fake, False, kind))
+    on_fake = adversarial(fake, False, kind, fake_weights)
+    return 0.5 * (adversarial(real, True, kind, weights) + on_fake)
 
 
-def generator_loss(fake: Array, kind: str = "vanilla") -> Array:
-    """The non-saturating generator's side of eq. 3; for ``hinge`` minus the mean logit."""
-    return -_mean(fake) if kind == "hinge" else adversarial(fake, True, kind)
+def generator_loss(fake: Array, kind: str = "vanilla", weights: Array | None = None) -> Array:
+    """The non-saturating generator's side of eq. 3; for ``hinge`` minus the mean logit.
+
+    For ``weights`` see ``adversarial``.
+    """
+    if kind == "hinge":
+        return -_mean(fake if weights is None else weights * fake)
+    return adversarial(fake, True, kind, weights)
 
 
 def gradient_penalty(judge: Callable[[Array], Array], real: Array) -> Array:

@@ -14,7 +14,8 @@ from configs import demo
 from v2v_jax import losses
 from v2v_jax.assembly.methods import method
 from v2v_jax.assembly.players import discriminator, image_generator
-from v2v_jax.methods.judging import Known, nothing_seen, remember
+from v2v_jax.assembly.saved import completed
+from v2v_jax.methods.judging import Known, _goal, nothing_seen, remember
 from v2v_jax.methods.recurrent import Recurrent, Weights
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.generator import LocalAffine, ResnetGenerator
@@ -144,15 +145,14 @@ def test_a_per_frame_method_has_no_motion_to_judge():
 def test_runs_of_older_versions_are_what_they_were():
     config = ConfigDict(small().to_dict())
     config.image.kind, config.discriminator.norm = "resnet", "instance"
-    config.discriminator.motion = config.balance = False
+    config.discriminator.motion = config.discriminator.labels = config.balance = False
     config.weights.gradient_penalty = 0.0
     old = config.to_dict()
-    new = [("image", "kind"), ("discriminator", "norm"), ("discriminator", "motion")]
+    new = [("image", "kind"), *(("discriminator", name) for name in ("norm", "motion", "labels"))]
     for group, field in [*new, ("weights", "gradient_penalty")]:
         del old[group][field]
-    del old["balance"]
-    old = ConfigDict(old)
-    assert method(old) == method(config)
+    del old["balance"], old["evenness"]
+    assert method(completed(old)) == method(config)
 
 
 def test_modules_compare_by_their_fields():
@@ -226,3 +226,21 @@ def test_a_per_frame_method_has_no_labels_to_judge():
     config.discriminator.labels = True
     with pytest.raises(ValueError, match=r"'cyclegan'.*discriminator\.labels=false"):
         method(config)
+
+
+def test_evenness_counts_rare_classes_more():
+    """A sixteenth of what is translated is a class of its own; everything real is of the other."""
+    batch = draw_batch(frames=4, size=SIZE)
+    rare = np.full(SIZE, 10)
+    rare[:4, :8] = 13
+    batch = labelled(batch, rare, 10)
+    made = judging(discriminator=LABELS, balance=True)
+    _, plain = terms(made, batch)
+    _, even = terms(judging(discriminator=LABELS, balance=True, evenness=1.0), batch)
+    asked = "to_target/adversarial"
+    assert abs(float(plain.terms[asked] - even.terms[asked])) > 1e-3
+    seen = jnp.asarray([0.015, 0.005, 0.0])
+    np.testing.assert_allclose(_goal(seen, 0.0), seen)
+    np.testing.assert_allclose(_goal(seen, 1.0), [0.01, 0.01, 0.0], rtol=1e-6)
+    root = np.sqrt([0.0151, 0.0051])
+    np.testing.assert_allclose(_goal(seen, 0.5)[:2], 0.02 * root / root.sum(), rtol=1e-4)

@@ -54,7 +54,7 @@ def test_all_say_who_is_missing_and_end(monkeypatch, caplog):
     monkeypatch.setattr(joining, "EVERY", 1.0)
     port = worker.free_port()
     begin = time.monotonic()
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         threads, results = start(port, 4, (0, 2), limit=4.0)
         finish(threads)
     assert 3.5 < time.monotonic() - begin < 9

@@ -95,6 +95,7 @@ def _recurrent(config: Config) -> Recurrent:
         gate=config.gate,
         gate_squared=config.gate_squared,
         balance=config.balance,
+        evenness=config.evenness,
     )
 
 

@@ -73,6 +73,7 @@ def adversarial_terms(
     form: str,
     penalty: bool,
     seen: tuple[Array, Array] | None = None,
+    evenness: float = 0.0,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Eq. 3's two sides: {"adversarial"} of the generator, {"discriminator", ...} of D.
 
@@ -86,6 +87,8 @@ def adversarial_terms(
         penalty: whether to return "gradient_penalty" too.
         seen: how frequent every kind of place is in the translated domain and in the real one;
             real patches then count as if every kind were as frequent in both.
+        evenness: 0 counts a kind as often as it is seen in the translated domain, 1 every kind
+            the same, real and translated patches alike; needs ``seen``.
 
     Raises:
         ValueError: D judges labels and the clips bring none.
@@ -101,11 +104,17 @@ def adversarial_terms(
     frames, hints = fold(real), _hints(discriminator, known[1])
     fake = verdict(fold(window.judged), _hints(discriminator, mine))
     truth = verdict(frames, hints)
-    weights = None if seen is None else _ratios(*seen, _kinds(discriminator, known[1]), truth)
-    judging = {"discriminator": losses.discriminator_loss(truth, fake, form, weights)}
+    weights = fake_weights = None
+    if seen is not None:
+        goal = _goal(seen[0], evenness)
+        weights = _ratios(goal, seen[1], _kinds(discriminator, known[1]), truth)
+        if evenness:
+            fake_weights = _ratios(goal, seen[0], _kinds(discriminator, mine), fake)
+    judged = losses.discriminator_loss(truth, fake, form, weights, fake_weights)
+    judging = {"discriminator": judged}
     if penalty:
         judging["gradient_penalty"] = losses.gradient_penalty(lambda x: verdict(x, hints), frames)
-    return {"adversarial": losses.generator_loss(fake, form)}, judging
+    return {"adversarial": losses.generator_loss(fake, form, fake_weights)}, judging
 
 
 def nothing_seen(discriminator: nn.Module) -> Array:
@@ -118,6 +127,13 @@ def remember(discriminator: nn.Module, seen: Array, known: Known) -> Array:
     now = frequencies(_kinds(discriminator, known), len(seen))
     # Its sum tells how much was seen, so that the first batches count in full.
     return MEMORY * seen + (1 - MEMORY) * now
+
+
+def remember_all(
+    discriminator: nn.Module, memory: dict[str, Array], known: dict[str, Known]
+) -> dict[str, Array]:
+    """``remember`` of every direction's domain."""
+    return {name: remember(discriminator, memory[name], known[name]) for name in known}
 
 
 def _hints(discriminator: nn.Module, known: Known) -> tuple[Array, ...]:
@@ -144,8 +160,14 @@ def _labels(known: Known) -> Array:
     return fold(known.labels)
 
 
-def _ratios(mine: Array, other: Array, kinds: Array, logits: Array) -> Array:
-    """Importance weights of a real domain's logits [N, h, w, 1], by the kind of every place."""
-    ratio = jnp.clip((mine + RARE) / (other + RARE), 1 / MOST, MOST)
+def _goal(mine: Array, evenness: float) -> Array:
+    """How frequent every kind shall be, of the same sum as how frequent it is."""
+    even = jnp.where(mine > 0, (mine + RARE) ** (1 - evenness), 0.0)
+    return even * (jnp.sum(mine) / jnp.maximum(jnp.sum(even), RARE)) if evenness else mine
+
+
+def _ratios(goal: Array, seen: Array, kinds: Array, logits: Array) -> Array:
+    """Importance weights of logits [N, h, w, 1], by the kind of every place."""
+    ratio = jnp.clip((goal + RARE) / (seen + RARE), 1 / MOST, MOST)
     weights = ratio[kinds][..., None]
     return jax.lax.stop_gradient(jax.image.resize(weights, logits.shape, "linear"))

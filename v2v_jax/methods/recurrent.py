@@ -66,6 +66,7 @@ class Recurrent:
             D is shown labels, every class, were as frequent there as in the frames that are
             translated, so that a domain with less sky does not ask for less sky.  The frequencies
             are the method's memory.
+        evenness: of ``balance``: 0 leaves rare kinds rare, 1 counts all kinds the same.
         gate_squared: in Lai et al.'s squared form; False: as eq. 7 prints it (Table 6's rule).
     """
 
@@ -85,6 +86,7 @@ class Recurrent:
     gate: bool = False
     gate_squared: bool = True
     balance: bool = False
+    evenness: float = 0.0
 
     players = ("generator", "discriminator")
     directions = ("to_target", "to_source")
@@ -121,9 +123,8 @@ class Recurrent:
 
     def init_memory(self, batch: Batch) -> Any:
         """The paper's method keeps none; ``balance``: how frequent every kind of motion is."""
-        if not self.balance:
-            return {}
-        return {name: judging.nothing_seen(self.discriminator) for name in self.directions}
+        seen = judging.nothing_seen(self.discriminator)
+        return dict.fromkeys(self.directions, seen) if self.balance else {}
 
     def losses(
         self, params: dict[str, Params], frozen: Params, memory: Any, batch: Batch, rng: Array
@@ -134,8 +135,7 @@ class Recurrent:
         flows = clip_flows(self.flow, frozen, clips, frames)
         known = {name: Known(flows[name], clip.get("labels")) for name, clip in clips.items()}
         if self.balance:
-            judge = self.discriminator
-            memory = {n: judging.remember(judge, memory[n], known[n]) for n in self.directions}
+            memory = judging.remember_all(self.discriminator, memory, known)
         total = {player: jnp.zeros((), frames["to_target"].dtype) for player in self.players}
         terms: dict[str, Array] = {}
         pictures: dict[str, Array] = {}
@@ -232,6 +232,7 @@ class Recurrent:
                 form=self.adversarial,
                 penalty=bool(self.weights.gradient_penalty),
                 seen=seen,
+                evenness=self.evenness,
             )
         if self.weights.cycle:
             mine |= cycle_terms(back, window, self.cycle_memory, self.truncate)

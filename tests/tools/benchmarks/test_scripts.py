@@ -21,6 +21,7 @@ FLAGS = {
     "prepare": "--frames --rounds --workers --format",
     "generator": "--height --width --features --rounds",
     "flow": "--height --width --batch --dtype --rounds",
+    "step": "--old --rounds --config --limit",
     "end_point_error": "--raft_small --raft_large --size --split --clips --frames --scales",
 }
 MILLISECONDS = r" +[\d.]+ ms \(fastest [\d.]+\) .* GFLOP .* MB temporary  compiled in [\d.]+ s"
