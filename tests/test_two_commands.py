@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
-from command import DEMO, ROOT, call, finish, refused, start, trained
-from training.worker import free_port
-
-HOLDER = """
-import sys, time
-from v2v_jax.training.ownership import owned
-with owned(sys.argv[1]):
-    print("owned", flush=True)
-    time.sleep(300)
-"""
+from command import DEMO, call, finish, refused, start, trained
+from training.worker import free_port, holder
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +19,8 @@ def trained_run(tmp_path_factory):
 def busy(tmp_path, trained_run):
     """A run that another process owns, and that process."""
     shutil.copytree(trained_run, tmp_path / "run")
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "owned\n"
-    yield tmp_path / "run", process
-    process.kill()
-    process.communicate()
+    with holder(tmp_path / "run") as process:
+        yield tmp_path / "run", process
 
 
 def snapshot(folder):

@@ -35,6 +35,7 @@ from v2v_jax.evaluation.metrics import structure_agreement
 from v2v_jax.evaluation.protocol import EvaluationClip
 from v2v_jax.evaluation.scoring import ClipScores, Judges
 from v2v_jax.nets.vgg import Vgg16
+from v2v_jax.training.checkpoints import saved_steps
 from v2v_jax.weights import from_torch
 
 TRUTH = "truth/gain"
@@ -260,10 +261,10 @@ def latest(setting: Setting) -> Setting:
     """The setting with its step; of a workdir without one, the newest checkpoint's."""
     if setting.step is not None:
         return setting
-    steps = [int(p.name) for p in Path(setting.workdir).glob("checkpoints/*") if p.name.isdigit()]
+    steps = saved_steps(Path(setting.workdir) / "checkpoints")
     if not steps:
         raise FileNotFoundError(f"{setting.workdir} holds no checkpoint: give a run's workdir")
-    return setting._replace(step=max(steps))
+    return setting._replace(step=steps[-1])
 
 
 def measure_all(

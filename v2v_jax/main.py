@@ -88,7 +88,7 @@ def _translate() -> None:
         fps=FPS.value, frames=FRAMES.value, size=size, deinterlace=DEINTERLACE.value,
         audio=not NO_AUDIO.value, location=LOCATION.value,
     )  # fmt: skip
-    translate(side_by_side=SIDE_BY_SIDE.value, size=size)
+    translate(side_by_side=SIDE_BY_SIDE.value)
 
 
 def _evaluate() -> None:

@@ -10,7 +10,7 @@ from absl import logging
 from configs import default, demo, tables
 from v2v_jax.assembly import resuming, saved
 from v2v_jax.assembly.modes import optimizers
-from v2v_jax.assembly.resuming import changed_fields, warn_of_changes, warn_of_rates
+from v2v_jax.assembly.resuming import changed_fields, warn_of_resuming
 
 
 @pytest.fixture
@@ -78,8 +78,7 @@ def resumed(monkeypatch, old, step: int, new) -> None:
     """What is said when ``new`` goes on from a checkpoint of ``old``."""
     monkeypatch.setattr(resuming, "load_player", lambda _: ({}, {"config": as_saved(old)}))
     monkeypatch.setattr(resuming, "saved_steps", lambda _: [step])
-    for warn in (warn_of_changes, warn_of_rates):
-        warn(as_saved(new), resuming.Path("run"))
+    warn_of_resuming(as_saved(new), resuming.Path("run"))
 
 
 def falling(steps: int, constant: float = 0.5, decay_steps: int = 0):

@@ -135,10 +135,11 @@ def test_networks_by_name():
         discriminator(config)
 
 
-def test_a_per_frame_method_has_no_motion_to_judge():
+@pytest.mark.parametrize("known", ["motion", "labels"])
+def test_a_per_frame_method_judges_frames_alone(known):
     config = small("cyclegan")
-    config.discriminator.motion = True
-    with pytest.raises(ValueError, match=r"'cyclegan'.*discriminator\.motion=false"):
+    config.discriminator[known] = True
+    with pytest.raises(ValueError, match=rf"'cyclegan'.*discriminator\.{known}=false"):
         method(config)
 
 
@@ -219,13 +220,6 @@ def test_a_judge_of_labels_says_who_has_none():
     batch, made = draw_batch(frames=4, size=SIZE), judging(discriminator=LABELS)
     with pytest.raises(ValueError, match=r"no labels.*data\.labels=true"):
         terms(made, batch)
-
-
-def test_a_per_frame_method_has_no_labels_to_judge():
-    config = small("cyclegan")
-    config.discriminator.labels = True
-    with pytest.raises(ValueError, match=r"'cyclegan'.*discriminator\.labels=false"):
-        method(config)
 
 
 def test_evenness_counts_rare_classes_more():

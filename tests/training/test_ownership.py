@@ -7,8 +7,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,26 +18,12 @@ from v2v_jax.training import checkpoints
 from v2v_jax.training.checkpoints import DamagedCheckpoint, load_player
 from v2v_jax.training.ownership import NAME, InUse, Owner, owned
 
-HOLDER = """
-import sys, time
-from v2v_jax.training.ownership import owned
-with owned(sys.argv[1]):
-    print("owned", flush=True)
-    time.sleep(300)
-"""
-
 
 @pytest.fixture(name="holder")
 def _holder(tmp_path):
     """A process that owns tmp_path/run."""
-    environ = {**os.environ, "PYTHONPATH": str(worker.ROOT), "JAX_NUM_CPU_DEVICES": "1"}
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "owned\n"
-    yield process
-    process.kill()
-    process.communicate()
+    with worker.holder(tmp_path / "run") as process:
+        yield process
 
 
 def left(folder, **fields):

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,30 @@ def start(script: Path = Path(__file__), **options) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+HOLDER = """
+import sys, time
+from v2v_jax.training.ownership import owned
+with owned(sys.argv[1]):
+    print("owned", flush=True)
+    time.sleep(300)
+"""
+
+
+@contextlib.contextmanager
+def holder(folder: Path) -> Iterator[subprocess.Popen]:
+    """Another process, which owns ``folder``."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"}
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "owned\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def finish(process: subprocess.Popen, seconds: float = 300.0) -> tuple[int, str]:

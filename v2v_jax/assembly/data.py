@@ -34,10 +34,7 @@ def source(config: Config, domain: str, workdir: Path, *, flow: bool = True) -> 
                 f"config.data.{domain} is empty: give a glob of videos or frame folders, "
                 f"--config.data.{domain}='videos/*.mp4'"
             )
-        cache = config.data.cache or workdir / "cache"
-        return VideoSource(
-            pattern, height, width, cache, config.data.gap, deinterlace=config.data.deinterlace
-        )
+        return video_source(config, pattern, (height, width), workdir)
 
     def synthetic() -> Source:
         return SyntheticSource(world(config, config.data[domain], "train"), flow=flow)
@@ -58,6 +55,13 @@ def load_size(config: Config) -> tuple[int, int]:
             f"{tuple(config.data.size)}, or empty for the same"
         )
     return size
+
+
+def video_source(config: Config, pattern: str, size: tuple[int, int], workdir: Path) -> VideoSource:
+    """Videos or frame folders at ``size``, (height, width), as the run's config reads them."""
+    cache = config.data.cache or workdir / "cache"
+    deinterlace = config.data.deinterlace
+    return VideoSource(pattern, *size, cache, config.data.gap, deinterlace=deinterlace)
 
 
 def _records(config: Config, domain: str, *, flow: bool) -> Source:

@@ -18,7 +18,7 @@ from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.data import DOMAINS, batches
 from v2v_jax.assembly.methods import method
 from v2v_jax.assembly.networks import abstract_frozen, frozen, random_weights_note
-from v2v_jax.assembly.resuming import warn_of_changes, warn_of_rates
+from v2v_jax.assembly.resuming import warn_of_resuming
 from v2v_jax.assembly.saved import completed
 from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.assembly.stabilising import stabilised
@@ -59,8 +59,7 @@ def training(config: Config, workdir: Path, init_from: str | None = None) -> dic
     made = method(config)
     _make_folder(workdir)
     plain = json.loads(config.to_json_best_effort())
-    warn_of_changes(plain, workdir)
-    warn_of_rates(plain, workdir)
+    warn_of_resuming(plain, workdir)
     stream = batches(config, workdir, flow_of(made))
     return {
         "method": made,

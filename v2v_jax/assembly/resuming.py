@@ -28,17 +28,23 @@ def warn_of_changes(config: Mapping[str, Any], workdir: Path) -> None:
     Networks of other sizes are an error of their own, which the training loop raises; and so is a
     checkpoint that cannot be read.
     """
-    if (saved := _saved(workdir)) is None:
-        return
+    if saved := _saved(workdir):
+        _warn_of_fields(saved, config)
+
+
+def warn_of_resuming(config: Mapping[str, Any], workdir: Path) -> None:
+    """As ``warn_of_changes``; and one where a falling rate is not what it would have been next."""
+    if saved := _saved(workdir):
+        _warn_of_fields(saved, config)
+        _warn_of_rates(saved, config, saved_steps(workdir.absolute() / "checkpoints")[-1])
+
+
+def _warn_of_fields(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     if changes := changed_fields(saved, config):
         logging.warning("the checkpoint was trained with another config: %s", "; ".join(changes))
 
 
-def warn_of_rates(config: Mapping[str, Any], workdir: Path) -> None:
-    """One warning where a falling rate is no longer what it would have been at the next step."""
-    if (saved := _saved(workdir)) is None:
-        return
-    step = saved_steps(workdir.absolute() / "checkpoints")[-1]
+def _warn_of_rates(saved: Mapping[str, Any], config: Mapping[str, Any], step: int) -> None:
     before, after = (_rate(run, step) for run in (saved, config))
     if step >= config["steps"] or before == after or _falls(saved) != _falls(config):
         return

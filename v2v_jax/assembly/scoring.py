@@ -11,10 +11,10 @@ import numpy as np
 from absl import logging
 
 from v2v_jax.assembly.choice import Config
-from v2v_jax.assembly.data import source, world
+from v2v_jax.assembly.data import source, video_source, world
 from v2v_jax.assembly.methods import restore_method
 from v2v_jax.data.records.dataset import RecordSource
-from v2v_jax.data.sources import Source, VideoSource
+from v2v_jax.data.sources import Source
 from v2v_jax.data.transforms import Arrays
 from v2v_jax.data.world.world import World
 from v2v_jax.evaluation import content, scoring
@@ -95,16 +95,12 @@ def _synthetic_clip(world: World, other: str, index: int) -> EvaluationClip:
 
 
 def _held_out(config: Config, domain: str, workdir: Path) -> Source:
-    height, width = config.data.size
     if config.data.kind == "records":
         return _held_out_records(config, domain)
     pattern = config.evaluate[domain] or config.data[domain]
     if not config.evaluate[domain]:
         logging.warning("config.evaluate.%s is empty: scoring on training videos", domain)
-    cache = config.data.cache or workdir / "cache"
-    return VideoSource(
-        pattern, height, width, cache, config.data.gap, deinterlace=config.data.deinterlace
-    )
+    return video_source(config, pattern, tuple(config.data.size), workdir)
 
 
 def _held_out_records(config: Config, domain: str) -> Source:

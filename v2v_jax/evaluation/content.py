@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
-CLASSES = 19
+from v2v_jax.ops.classes import CLASSES
+
 ROAD = 0
 LARGE, SMALL = 0.05, 0.01
 """Shares of what is labelled: of classes that count by themselves, and of those in a mean."""

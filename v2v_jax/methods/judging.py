@@ -97,10 +97,7 @@ def adversarial_terms(
     def verdict(frames: Array, hints: tuple[Array, ...]) -> Array:
         return apply(discriminator, judge, frames, *hints)
 
-    labels = known[0].labels
-    mine = Known(
-        window.of_judged(known[0].flow), None if labels is None else window.of_judged(labels)
-    )
+    mine = jax.tree.map(window.of_judged, known[0])
     frames, hints = fold(real), _hints(discriminator, known[1])
     fake = verdict(fold(window.judged), _hints(discriminator, mine))
     truth = verdict(frames, hints)

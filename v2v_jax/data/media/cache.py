@@ -107,9 +107,8 @@ def cached_video(
         FileNotFoundError, ValueError: the video cannot be read, see `open_video`.
         OSError: the cache cannot be written, or its disk is full.
     """
-    with open_video(
-        path, deinterlace=deinterlace
-    ) as reader:  # Before hashing: a bad file deserves its own message.
+    # Opened before hashing: a bad file deserves its own message.
+    with open_video(path, deinterlace=deinterlace) as reader:
         entry = cache_dir / content_key(path, height, width, deinterlace=deinterlace)
         if not _is_complete(entry):
             with _only_builder(entry):

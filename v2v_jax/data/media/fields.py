@@ -11,6 +11,8 @@ import av.error
 import av.filter
 import numpy as np
 
+from v2v_jax.data.media.packets import exact
+
 _BOTTOM_FIRST = (3, 5)
 """FFmpeg's AV_FIELD_BB and AV_FIELD_BT."""
 
@@ -67,7 +69,7 @@ def _graph(frame: Any, steps: list[tuple[str, str]]) -> Any:
         width=frame.width,
         height=frame.height,
         format=frame.format.name,
-        time_base=Fraction(base.numerator, base.denominator),
+        time_base=exact(base),
     )
     nodes = [graph.add(name, options) for name, options in steps]
     graph.link_nodes(begin, *nodes, graph.add("buffersink")).configure()

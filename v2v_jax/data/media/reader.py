@@ -15,9 +15,7 @@ from av.video.reformatter import VideoReformatter
 
 from v2v_jax.data.media.colour import colour_of, to_rgb
 from v2v_jax.data.media.fields import deinterlaced, field_order
-from v2v_jax.data.media.frame_folder import (
-    FolderReader,
-)
+from v2v_jax.data.media.frame_folder import FolderReader
 from v2v_jax.data.media.frame_names import say
 from v2v_jax.data.media.packets import is_end, is_picture, look_through, opened, video_stream
 from v2v_jax.data.media.shape import Look, pixel_aspect, say_fields

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from absl import logging
 
+from v2v_jax.data.media.packets import exact
 from v2v_jax.data.transforms import crop_to_aspect, fit
 
 _SURELY_WRONG = 10
@@ -46,7 +47,7 @@ def pixel_aspect(stream: Any, frame: Any, *, turned: bool) -> Fraction:
     for bearer in (stream, stream.codec_context, frame):
         found = getattr(bearer, "sample_aspect_ratio", None)
         if found and found.numerator > 0 and found.denominator > 0:
-            ratio = Fraction(found.numerator, found.denominator)
+            ratio = exact(found)
             if not 1 / _SURELY_WRONG <= ratio <= _SURELY_WRONG:
                 return Fraction(1)
             return 1 / ratio if turned else ratio

@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 
 from v2v_jax.data.media.metadata import keep_metadata
+from v2v_jax.data.media.packets import exact, opened
 
 _MP4 = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac", "dca"}
 _PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "s32be", "f32le")}
@@ -66,8 +67,8 @@ def kept(like: Any, result: Any, suffix: str, *, audio: bool, location: bool) ->
     if path is None or not pathlib.Path(path).is_file():
         return Nothing()
     try:
-        source = av.open(str(pathlib.Path(path).absolute()))
-    except (av.error.FFmpegError, UnicodeDecodeError) as error:
+        source = opened(pathlib.Path(path))
+    except (OSError, ValueError) as error:
         logging.warning("%s: its sound and date are not kept (%s)", path, error)
         return Nothing()
     keep_metadata(source, result, location=location)
@@ -180,10 +181,10 @@ class Copied:
             yield packet
 
     def end(self, packet: Any) -> Fraction:
-        return (_start(packet) + (packet.duration or 0)) * _fraction(packet.time_base)
+        return (_start(packet) + (packet.duration or 0)) * exact(packet.time_base)
 
     def put(self, packet: Any, begin: Fraction, end: Fraction | None) -> None:
-        base = _fraction(packet.time_base)
+        base = exact(packet.time_base)
         start = _start(packet) - round(begin / base)
         length = packet.duration or 0
         # One packet before the begin starts the decoder, where the container can hide it.
@@ -229,7 +230,7 @@ class Encoded:
 
     def _resampled(self, frame: Any) -> list[Any]:
         if frame.pts is not None:
-            stated = frame.pts * _fraction(frame.time_base)
+            stated = frame.pts * exact(frame.time_base)
             # Rounded time stamps are no gaps.
             if self._at is None or abs(stated - self._at) > Fraction(1, 20):
                 self._at = stated
@@ -262,7 +263,3 @@ class Encoded:
 
 def _start(packet: Any) -> int:
     return packet.pts if packet.pts is not None else packet.dts
-
-
-def _fraction(rational: Any) -> Fraction:
-    return Fraction(rational.numerator, rational.denominator)

@@ -141,13 +141,13 @@ class VideoWriter:
             return
         number, picture = self.frames - 1, self._held
         picture.pts, picture.time_base = self._timing.start(number), self._timing.tick
-        self._durations[picture.pts] = self._timing.end(number, final=final) - picture.pts
+        stop = self._timing.end(number, final=final)
+        self._durations[picture.pts] = stop - picture.pts
         self._held = None
         self._mux(picture)
-        end = self._timing.end(number, final=final) * self._timing.tick
-        self._guarded(self._beside.until, end)
+        self._guarded(self._beside.until, stop * self._timing.tick)
         if final:
-            self._guarded(self._beside.finish, end)
+            self._guarded(self._beside.finish, stop * self._timing.tick)
 
     def _mux(self, picture: Any) -> None:
         def encode() -> None:
