@@ -42,7 +42,8 @@ def get_config() -> Any:
     config.data.workers = 0  # processes that read; 0: the threads of this one
 
     config.image = ConfigDict()  # the image generator I (appendix A.1)
-    # "local_affine" changes colours place by place and keeps the source's edges (docs/meaning.md).
+    # "local_matrix" and "local_affine" change colours place by place, the first mixes them too, and
+    # keep the source's edges (docs/meaning.md).
     config.image.kind = "resnet"
     config.image.features = 64
     config.image.blocks = 6

@@ -9,9 +9,10 @@ import pytest
 from methods.tiny_recurrent import draw_like
 
 from v2v_jax.nets.discriminator import PatchDiscriminator
-from v2v_jax.nets.generator import LocalAffine
+from v2v_jax.nets.generator import LocalAffine, LocalMatrix
 
 NET = LocalAffine(features=4, blocks=1)
+MATRIX = LocalMatrix(features=4, blocks=1)
 
 
 def draw(*shape, seed=0):
@@ -23,11 +24,12 @@ def drawn(net, *inputs):
     return draw_like(shapes)
 
 
-def test_training_starts_from_the_identity_and_can_leave_it():
+@pytest.mark.parametrize("net", [NET, MATRIX])
+def test_training_starts_from_the_identity_and_can_leave_it(net):
     x = draw(2, 16, 32, 3)
-    params = NET.init(jax.random.key(0), x)["params"]
-    np.testing.assert_array_equal(NET.apply({"params": params}, x), x)
-    slope = jax.grad(lambda p: jnp.sum(jnp.square(NET.apply({"params": p}, x) - 1)))(params)
+    params = net.init(jax.random.key(0), x)["params"]
+    np.testing.assert_array_equal(net.apply({"params": params}, x), x)
+    slope = jax.grad(lambda p: jnp.sum(jnp.square(net.apply({"params": p}, x) - 1)))(params)
     assert float(jnp.abs(slope["affine"]["kernel"]).max()) > 0
 
 
@@ -42,6 +44,30 @@ def test_it_is_affine_in_colour_place_by_place():
     # Smooth: nothing of the highest frequency along a row, where white noise has as much as below.
     spectrum = np.abs(np.fft.rfft(scale - scale.mean(2, keepdims=True), axis=2)) ** 2
     assert spectrum[:, :, 12:].sum() < 0.1 * spectrum[:, :, :5].sum()
+
+
+def test_a_matrix_mixes_the_colours_of_a_place():
+    x = draw(1, 16, 32, 3)
+    params = drawn(MATRIX, x)
+    y = np.asarray(MATRIX.apply({"params": params}, x))
+    maps = jax.jit(lambda p, x: MATRIX.apply({"params": p}, x, method=MATRIX.maps))(params, x)
+    matrix, shift = (np.asarray(v, np.float64) for v in maps)
+    mixed = np.einsum("nhwc,nhwcd->nhwd", x, matrix + np.eye(3)) + shift
+    np.testing.assert_allclose(y, mixed, rtol=1e-5, atol=1e-5)
+
+
+def test_a_matrix_can_make_clouds_and_sky_one_grey():
+    """Stripes two pixels wide: no smooth scale and shift does that for all three colours."""
+    blue = jnp.asarray([-0.4, 0.2, 0.9])
+    x = jnp.where((jnp.arange(32) // 2 % 2 == 0)[None, None, :, None], blue, 0.95)
+    x = jnp.broadcast_to(x, (1, 16, 32, 3))
+    matrix = np.linalg.lstsq(np.array([[*blue, 1], [0.95, 0.95, 0.95, 1]]), np.full((2, 3), 0.6))[0]
+    params = jax.tree.map(jnp.zeros_like, MATRIX.init(jax.random.key(0), x)["params"])
+    params["affine"]["bias"] = jnp.concatenate(
+        [jnp.asarray(matrix[:3] - np.eye(3), jnp.float32).ravel(), jnp.asarray(matrix[3])]
+    )
+    y = MATRIX.apply({"params": params}, x)
+    np.testing.assert_allclose(y, 0.6, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(18, 32), (16, 30)])

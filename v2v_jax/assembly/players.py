@@ -8,9 +8,13 @@ import flax.linen as nn
 
 from v2v_jax.assembly.choice import Config, choice
 from v2v_jax.nets.discriminator import NORMS, PatchDiscriminator
-from v2v_jax.nets.generator import CHOICES, LocalAffine, ResnetGenerator
+from v2v_jax.nets.generator import CHOICES, LocalAffine, LocalMatrix, ResnetGenerator
 
-GENERATORS: dict[str, Any] = {"resnet": ResnetGenerator, "local_affine": LocalAffine}
+GENERATORS: dict[str, Any] = {
+    "resnet": ResnetGenerator,
+    "local_affine": LocalAffine,
+    "local_matrix": LocalMatrix,
+}
 """``image.kind`` -> the image generator."""
 
 

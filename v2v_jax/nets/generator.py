@@ -103,26 +103,53 @@ class LocalAffine(nn.Module):
     @nn.compact
     def maps(self, x: Array) -> tuple[Array, Array]:
         """The two maps, s and b: float [N, H, W, 3] each."""
-        y = _coded(x, self.features, self.blocks, self.dtype)
-        y = Conv(
-            6,
-            3,
-            reflect=True,
-            use_bias=True,
-            kernel_init=nn.initializers.zeros,
-            dtype=self.dtype,
-            name="affine",
-        )(y)
-        y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
-        scale, shift = jnp.split(jax.image.resize(y, (*x.shape[:3], 6), "linear"), 2, axis=-1)
+        maps = _smooth_maps(x, 6, self.features, self.blocks, self.dtype)
+        scale, shift = jnp.split(maps, 2, axis=-1)
         return scale, shift
+
+
+class LocalMatrix(nn.Module):
+    """Translation by a local change of colour that also mixes colours: x (1 + A) + b.
+
+    ``LocalAffine`` with a 3x3 matrix at every place where that one has three factors, as HDRNet
+    (Gharbi et al. 2017) has.  What scaling alone cannot do is take the colour out of things that
+    lie near each other: it turns a blue sky grey and its clouds pink with it.
+
+    Call, attributes and errors as ``LocalAffine``'s.
+    """
+
+    features: int = 64
+    blocks: int = 6
+    dtype: Any = None
+
+    def __call__(self, x: Array) -> Array:
+        matrix, shift = self.maps(x)
+        # Three products and a sum: XLA makes a 3x3 matrix product per pixel of a contraction.
+        return x + sum(x[..., i, None] * matrix[..., i, :] for i in range(3)) + shift
+
+    @nn.compact
+    def maps(self, x: Array) -> tuple[Array, Array]:
+        """A, float [N, H, W, 3 from, 3 to], and b, float [N, H, W, 3]."""
+        maps = _smooth_maps(x, 12, self.features, self.blocks, self.dtype)
+        return maps[..., :9].reshape(*x.shape[:3], 3, 3), maps[..., 9:]
+
+
+def _smooth_maps(x: Array, channels: int, width: int, blocks: int, dtype: Any) -> Array:
+    """What a frame's coder says at a quarter of its size, enlarged: [N, H, W, channels]."""
+    y = _coded(x, width, blocks, dtype)
+    init = nn.initializers.zeros
+    y = Conv(
+        channels, 3, reflect=True, use_bias=True, kernel_init=init, dtype=dtype, name="affine"
+    )(y)
+    y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
+    return jax.image.resize(y, (*x.shape[:3], channels), "linear")
 
 
 def _coded(x: Array, width: int, blocks: int, dtype: Any) -> Array:
     """Stem, two halvings and the residual blocks: [N, H / 4, W / 4, 4 width]."""
     if x.shape[1] % 4 or x.shape[2] % 4:
         raise ValueError(
-            f"ResnetGenerator: height and width must be divisible by 4, got {x.shape[1:3]}; "
+            f"image generator: height and width must be divisible by 4, got {x.shape[1:3]}; "
             "pad the frames (Translator does) or choose another data.size"
         )
     y = Conv(width, 7, reflect=True, dtype=dtype, name="stem")(x)
