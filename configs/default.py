@@ -115,6 +115,7 @@ def get_config() -> Any:
     config.weights.content = 1.0
     config.weights.temporal = 10.0
     config.weights.gradient_penalty = 0.0  # R1, on D at real frames
+    config.weights.style = 0.0  # colours and detail as the other domain's, kind by kind
     config.weights.identity = 0.5  # cyclegan, recyclegan and cycada, times cycle
     config.weights.semantic = 0.0  # cycada
     config.weights.recycle = 0.0  # recyclegan; upstream's: 10

@@ -17,8 +17,10 @@ from v2v_jax.assembly.players import discriminator, image_generator
 from v2v_jax.assembly.saved import completed
 from v2v_jax.methods.judging import Known, _goal, nothing_seen, remember
 from v2v_jax.methods.recurrent import Recurrent, Weights
+from v2v_jax.methods.styling import KEEP
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.generator import LocalAffine, ResnetGenerator
+from v2v_jax.ops import style
 from v2v_jax.ops.motion import KINDS
 
 WEIGHTS = Weights(gradient_penalty=2.0)
@@ -238,3 +240,61 @@ def test_evenness_counts_rare_classes_more():
     np.testing.assert_allclose(_goal(seen, 1.0), [0.01, 0.01, 0.0], rtol=1e-6)
     root = np.sqrt([0.0151, 0.0051])
     np.testing.assert_allclose(_goal(seen, 0.5)[:2], 0.02 * root / root.sum(), rtol=1e-4)
+
+
+def styled(**options):
+    weights = Weights(adversarial=0.0, cycle=0.0, content=0.0, temporal=0.0, style=2.0)
+    net = PatchDiscriminator(features=4, layers=1, norm="none", labels=True)
+    return judging(**({"weights": weights, "history": 0, "discriminator": net} | options))
+
+
+def labelled_batch():
+    batch = draw_batch(clips=2, frames=2, size=SIZE)
+    rng = np.random.default_rng(1)
+    for clip in batch.values():
+        clip["labels"] = jnp.asarray(rng.integers(0, 3, (2, 2, *SIZE)))
+    return batch
+
+
+def test_the_style_term_pulls_at_the_moments_of_the_other_domain():
+    made, batch = styled(), labelled_batch()
+    totals, aux = terms(made, batch)
+    after = aux.memory["style"]["to_target"]
+    apart = style.distance(after["made"], after["goal"])
+    np.testing.assert_allclose(aux.terms["to_target/style"], apart / (1 - KEEP), rtol=1e-4)
+    both = aux.terms["to_target/style"] + aux.terms["to_source/style"]
+    np.testing.assert_allclose(totals["generator"], 2 * both, rtol=1e-5)
+    goal = style.moments(batch["target"]["frames"][0] / 127.5 - 1, batch["target"]["labels"][0], 20)
+    other = style.moments(
+        batch["target"]["frames"][1] / 127.5 - 1, batch["target"]["labels"][1], 20
+    )
+    mean = jax.tree.map(lambda x, y: (1 - KEEP) * (x + y) / 2, goal, other)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), after["goal"], mean)
+
+
+def test_the_moments_are_remembered_and_the_generator_is_taught_by_this_batch_alone():
+    made, batch = styled(), labelled_batch()
+    params, frozen = draw_params(made, batch)
+
+    def run(params, memory):
+        totals, aux = made.losses(params, frozen, memory, batch, jax.random.key(0))
+        return totals["generator"], aux.memory
+
+    slope = jax.jit(jax.grad(run, has_aux=True))
+    first, memory = slope(params, made.init_memory(batch))
+    second, after = slope(params, memory)
+    # The same batch again: as good as the first, whose moments were alone.
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(y, (1 + KEEP) * x, atol=1e-6), memory, after
+    )
+    assert jax.tree.reduce(lambda a, x: a + jnp.abs(x).sum(), first["generator"], 0.0) > 1e-2
+    ratio = second["generator"]["to_target"]["image"]["conv"]["bias"] / first["generator"][
+        "to_target"]["image"]["conv"]["bias"]  # fmt: skip
+    np.testing.assert_allclose(ratio, 1 / (1 + KEEP), rtol=1e-3)
+
+
+def test_a_style_by_motion_needs_a_past():
+    net = PatchDiscriminator(features=4, layers=1, norm="none")
+    with pytest.raises(ValueError, match="style by motion.*--config.weights.style=0"):
+        styled(discriminator=net)
+    assert styled(discriminator=net, history=1).init_memory({})["style"]

@@ -46,14 +46,14 @@ def judges_labels(discriminator: nn.Module) -> bool:
     return getattr(discriminator, "labels", False)
 
 
-def check_past(discriminator: nn.Module, balance: bool, history: int) -> None:
-    """Raises a ValueError where motion is to be judged or balanced that no past frame shows."""
-    moves = balance and not judges_labels(discriminator)
+def check_past(discriminator: nn.Module, kinds: bool, history: int) -> None:
+    """Raises a ValueError where D, or (``kinds``) a term, needs motion that no past frame shows."""
+    moves = kinds and not judges_labels(discriminator)
     if (judges_motion(discriminator) or moves) and not history:
         raise ValueError(
-            "history: 0, but judging or balancing motion needs a frame before the first that "
-            "is judged: give --config.history=1 or more, or --config.discriminator.motion="
-            "false and --config.balance=false"
+            "history: 0, but judging or balancing motion, or a style by motion, needs a frame "
+            "before the first that is judged: give --config.history=1 or more, or --config.discriminator.motion="
+            "false, --config.balance=false and --config.weights.style=0"
         )
 
 
@@ -104,9 +104,9 @@ def adversarial_terms(
     weights = fake_weights = None
     if seen is not None:
         goal = _goal(seen[0], evenness)
-        weights = _ratios(goal, seen[1], _kinds(discriminator, known[1]), truth)
+        weights = _ratios(goal, seen[1], kinds_of(discriminator, known[1]), truth)
         if evenness:
-            fake_weights = _ratios(goal, seen[0], _kinds(discriminator, mine), fake)
+            fake_weights = _ratios(goal, seen[0], kinds_of(discriminator, mine), fake)
     judged = losses.discriminator_loss(truth, fake, form, weights, fake_weights)
     judging = {"discriminator": judged}
     if penalty:
@@ -116,12 +116,17 @@ def adversarial_terms(
 
 def nothing_seen(discriminator: nn.Module) -> Array:
     """How frequent every kind of place was before the first batch."""
-    return jnp.zeros(CLASSES + 1 if judges_labels(discriminator) else KINDS, jnp.float32)
+    return jnp.zeros(kind_count(discriminator), jnp.float32)
+
+
+def kind_count(discriminator: nn.Module) -> int:
+    """How many kinds of place ``kinds_of`` tells apart."""
+    return CLASSES + 1 if judges_labels(discriminator) else KINDS
 
 
 def remember(discriminator: nn.Module, seen: Array, known: Known) -> Array:
     """The running frequencies of a domain's kinds of place, shaped as ``nothing_seen``'s."""
-    now = frequencies(_kinds(discriminator, known), len(seen))
+    now = frequencies(kinds_of(discriminator, known), len(seen))
     # Its sum tells how much was seen, so that the first batches count in full.
     return MEMORY * seen + (1 - MEMORY) * now
 
@@ -129,8 +134,16 @@ def remember(discriminator: nn.Module, seen: Array, known: Known) -> Array:
 def remember_all(
     discriminator: nn.Module, memory: dict[str, Array], known: dict[str, Known]
 ) -> dict[str, Array]:
-    """``remember`` of every direction's domain."""
-    return {name: remember(discriminator, memory[name], known[name]) for name in known}
+    """``remember`` of every direction's domain; what else is in the memory stays."""
+    seen = {name: remember(discriminator, memory[name], known[name]) for name in known}
+    return memory | seen
+
+
+def kinds_of(discriminator: nn.Module, known: Known) -> Array:
+    """The kind of every place, int [N, h, w]: its class, or how it moves."""
+    if judges_labels(discriminator):
+        return class_kind(_labels(known))
+    return motion_kind(motion_map(fold(known.flow)))
 
 
 def _hints(discriminator: nn.Module, known: Known) -> tuple[Array, ...]:
@@ -139,13 +152,6 @@ def _hints(discriminator: nn.Module, known: Known) -> tuple[Array, ...]:
     if judges_labels(discriminator):
         hints.append(class_map(_labels(known)))
     return tuple(hints)
-
-
-def _kinds(discriminator: nn.Module, known: Known) -> Array:
-    """The kind of every place, int [N, h, w]: its class, or how it moves."""
-    if judges_labels(discriminator):
-        return class_kind(_labels(known))
-    return motion_kind(motion_map(fold(known.flow)))
 
 
 def _labels(known: Known) -> Array:

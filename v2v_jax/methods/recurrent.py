@@ -11,25 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from v2v_jax import losses, recurrence
-from v2v_jax.methods import base, judging
+from v2v_jax.methods import base, judging, styling
 from v2v_jax.methods.judging import Known
-from v2v_jax.methods.terms import cycle_terms, temporal_term
+from v2v_jax.methods.terms import Weights, cycle_terms, temporal_term
 from v2v_jax.methods.window import Networks, apply, clip_flows, decode, translate_window
 from v2v_jax.ops.warp import occlusion_mask
 from v2v_jax.recurrence import Trust, fold
 from v2v_jax.types import Array, Aux, Batch, Carry, Params, Translation
-
-
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """The weights of eq. 8; a weight of 0 removes its term from the traced program."""
-
-    adversarial: float = 1.0
-    cycle: float = 10.0
-    content: float = 1.0
-    temporal: float = 10.0
-    gradient_penalty: float = 0.0
-    """On the discriminators, see ``losses.gradient_penalty``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +63,7 @@ class Recurrent:
     discriminator: nn.Module
     content: nn.Module
     flow: Any = None
-    weights: Weights = Weights()
+    weights: Weights = dataclasses.field(default_factory=Weights)
     adversarial: str = "vanilla"
     occlusion_alpha: float = 50.0
     occlusion_squared: bool = False
@@ -101,7 +89,8 @@ class Recurrent:
             raise ValueError(
                 f"cycle_memory: {self.cycle_memory!r} is neither 'source' nor 'reconstruction'"
             )
-        judging.check_past(self.discriminator, self.balance, self.history)
+        kinds = bool(self.balance or self.weights.style)
+        judging.check_past(self.discriminator, kinds, self.history)
 
     def init(self, rng: Array, batch: Batch) -> dict[str, Params]:
         """Random parameters of both players."""
@@ -122,9 +111,13 @@ class Recurrent:
         }
 
     def init_memory(self, batch: Batch) -> Any:
-        """The paper's method keeps none; ``balance``: how frequent every kind of motion is."""
+        """The paper's method keeps none; ``balance``: how frequent every kind of place is."""
         seen = judging.nothing_seen(self.discriminator)
-        return dict.fromkeys(self.directions, seen) if self.balance else {}
+        memory: dict[str, Any] = dict.fromkeys(self.directions, seen) if self.balance else {}
+        if self.weights.style:
+            styled = styling.nothing_styled(self.discriminator)
+            memory["style"] = dict.fromkeys(self.directions, styled)
+        return memory
 
     def losses(
         self, params: dict[str, Params], frozen: Params, memory: Any, batch: Batch, rng: Array
@@ -142,7 +135,7 @@ class Recurrent:
         for name, other in (("to_target", "to_source"), ("to_source", "to_target")):
             generators = params["generator"][name], params["generator"][other]
             judge = params["discriminator"][name]
-            mine, judged, shown = self._direction(
+            mine, judged, shown, styled = self._direction(
                 generators,
                 judge,
                 frozen,
@@ -151,7 +144,10 @@ class Recurrent:
                 frames[other],
                 known[other],
                 (memory[name], memory[other]) if self.balance else None,
+                memory["style"][name] if self.weights.style else None,
             )
+            if self.weights.style:
+                memory = memory | {"style": memory["style"] | {name: styled}}
             weights = dataclasses.asdict(self.weights)
             weights |= {"cycle_2d": self.weights.cycle, "cycle_3d": self.weights.cycle}
             total["generator"] += sum(weights[term] * value for term, value in mine.items())
@@ -203,8 +199,9 @@ class Recurrent:
         real: Array,
         real_known: Known,
         seen: tuple[Array, Array] | None,
-    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
-        """One direction's terms: the generator's, the discriminator's, and pictures."""
+        styled: Any,
+    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array], Any]:
+        """One direction's terms, the generator's and D's, pictures, and the memory of style."""
         forth, back = (self._networks(generator) for generator in generators)
         window = translate_window(
             forth,
@@ -216,23 +213,26 @@ class Recurrent:
             truncate=self.truncate,
             losses_on_raw=self.losses_on_raw,
         )
-        mine: dict[str, Array] = {}
-        judged: dict[str, Array] = {}
+        mine, judged = dict[str, Array](), dict[str, Array]()
+        real = real[:, self.history :]
+        # Without history the first trained frame's flow is 0.
+        known = Known(window.flow, known.since(self.history).labels)
+        real_known = real_known.since(self.history)
         if self.weights.adversarial:
             mine, judged = judging.adversarial_terms(
                 self.discriminator,
                 judge,
                 window,
-                real[:, self.history :],
-                known=(
-                    # Without history the first trained frame's flow is 0.
-                    Known(window.flow, known.since(self.history).labels),
-                    real_known.since(self.history),
-                ),
+                real,
+                known=(known, real_known),
                 form=self.adversarial,
                 penalty=bool(self.weights.gradient_penalty),
                 seen=seen,
                 evenness=self.evenness,
+            )
+        if self.weights.style:
+            mine["style"], styled = styling.style_term(
+                self.discriminator, styled, window, known, (real, real_known)
             )
         if self.weights.cycle:
             mine |= cycle_terms(back, window, self.cycle_memory, self.truncate)
@@ -247,4 +247,4 @@ class Recurrent:
         y = window.made
         shown = {"source": window.frames, "raw": y.raw, "warped": y.warped, "mask": y.mask}
         shown |= {"output": y.output, "flow": y.flow}
-        return mine, judged, {name: value[0] for name, value in shown.items()}
+        return mine, judged, {name: value[0] for name, value in shown.items()}, styled

@@ -1,6 +1,8 @@
-"""Loss terms of a window of translated frames: eq. 4, 5 and 7."""
+"""Loss terms of a window of translated frames, eq. 4, 5 and 7, and the weights of all, eq. 8."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import jax.numpy as jnp
 
@@ -9,6 +11,20 @@ from v2v_jax.methods.window import Networks, Window, reconstruct
 from v2v_jax.ops.warp import occlusion_mask
 from v2v_jax.recurrence import fold, unfold
 from v2v_jax.types import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """The weights of eq. 8; a weight of 0 removes its term from the traced program."""
+
+    adversarial: float = 1.0
+    cycle: float = 10.0
+    content: float = 1.0
+    temporal: float = 10.0
+    gradient_penalty: float = 0.0
+    """On the discriminators, see ``losses.gradient_penalty``."""
+    style: float = 0.0
+    """See ``methods.styling``; not the paper's."""
 
 
 def cycle_terms(back: Networks, window: Window, remembers: str, truncate: bool) -> dict[str, Array]:
