@@ -30,8 +30,8 @@ SIZE = (16, 32)
 def judging(**options):
     net = PatchDiscriminator(features=4, layers=1, norm="none", motion=True)
     return Recurrent(
-        image=Image(), fusion=Fusion(), content=Content(), weights=WEIGHTS,
-        adversarial="lsgan", **({"history": 1, "discriminator": net} | options),
+        image=Image(), fusion=Fusion(), content=Content(), adversarial="lsgan",
+        **({"history": 1, "discriminator": net, "weights": WEIGHTS} | options),
     )  # fmt: skip
 
 
@@ -264,10 +264,8 @@ def test_the_style_term_pulls_at_the_moments_of_the_other_domain():
     np.testing.assert_allclose(aux.terms["to_target/style"], apart / (1 - KEEP), rtol=1e-4)
     both = aux.terms["to_target/style"] + aux.terms["to_source/style"]
     np.testing.assert_allclose(totals["generator"], 2 * both, rtol=1e-5)
-    goal = style.moments(batch["target"]["frames"][0] / 127.5 - 1, batch["target"]["labels"][0], 20)
-    other = style.moments(
-        batch["target"]["frames"][1] / 127.5 - 1, batch["target"]["labels"][1], 20
-    )
+    clips = zip(batch["target"]["frames"], batch["target"]["labels"], strict=True)
+    goal, other = (style.moments(x / 127.5 - 1, labels, 20) for x, labels in clips)
     mean = jax.tree.map(lambda x, y: (1 - KEEP) * (x + y) / 2, goal, other)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), after["goal"], mean)
 
@@ -288,13 +286,12 @@ def test_the_moments_are_remembered_and_the_generator_is_taught_by_this_batch_al
         lambda x, y: np.testing.assert_allclose(y, (1 + KEEP) * x, atol=1e-6), memory, after
     )
     assert jax.tree.reduce(lambda a, x: a + jnp.abs(x).sum(), first["generator"], 0.0) > 1e-2
-    ratio = second["generator"]["to_target"]["image"]["conv"]["bias"] / first["generator"][
-        "to_target"]["image"]["conv"]["bias"]  # fmt: skip
-    np.testing.assert_allclose(ratio, 1 / (1 + KEEP), rtol=1e-3)
+    one, other = (x["generator"]["to_target"]["image"]["conv"]["bias"] for x in (first, second))
+    np.testing.assert_allclose(other / one, 1 / (1 + KEEP), rtol=1e-3)
 
 
 def test_a_style_by_motion_needs_a_past():
     net = PatchDiscriminator(features=4, layers=1, norm="none")
-    with pytest.raises(ValueError, match="style by motion.*--config.weights.style=0"):
+    with pytest.raises(ValueError, match=r"style by motion.*--config.weights.style=0"):
         styled(discriminator=net)
     assert styled(discriminator=net, history=1).init_memory({})["style"]

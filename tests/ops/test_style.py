@@ -60,7 +60,7 @@ def test_equal_is_nothing_apart_and_every_change_is_something(drawn):
     frames, kinds = (jnp.asarray(v) for v in drawn)
     own = style.moments(frames, kinds, 4)
     assert style.distance(own, own) == 0
-    for changed in (frames + 0.1, frames * 0.7, frames[..., ::-1] * jnp.asarray([1, 1, 0.5])):
+    for changed in (frames + 0.1, frames * 0.7, frames.at[..., 2].multiply(0.5)):
         assert style.distance(style.moments(changed, kinds, 4), own) > 1e-3
     # Only how colours go together changes: two channels' signs are the same less often.
     mixed = frames.at[..., 1].set(frames[..., 0])

@@ -52,8 +52,9 @@ def check_past(discriminator: nn.Module, kinds: bool, history: int) -> None:
     if (judges_motion(discriminator) or moves) and not history:
         raise ValueError(
             "history: 0, but judging or balancing motion, or a style by motion, needs a frame "
-            "before the first that is judged: give --config.history=1 or more, or --config.discriminator.motion="
-            "false, --config.balance=false and --config.weights.style=0"
+            "before the first that is judged: give --config.history=1 or more, or "
+            "--config.discriminator.motion=false, --config.balance=false and "
+            "--config.weights.style=0"
         )
 
 
