@@ -84,13 +84,27 @@ def test_the_slope_is_finite_where_a_kind_is_one_flat_colour(drawn):
     assert jnp.isfinite(slope).all() and jnp.abs(slope).max() > 0
 
 
-def test_small_things_count_more_than_their_share(drawn):
-    frames, _ = (jnp.asarray(v) for v in drawn)
-    kinds = jnp.zeros((2, 8, 12), int).at[:, :2, :2].set(1)
-    goal = style.moments(frames, kinds, 2)
-    small = style.moments(jnp.where(kinds[..., None] == 1, frames + 0.2, frames), kinds, 2)
-    large = style.moments(jnp.where(kinds[..., None] == 0, frames + 0.2, frames), kinds, 2)
-    share = 8 / 192
-    ratio = style.distance(small, goal) / style.distance(large, goal)
-    np.testing.assert_allclose(ratio, np.sqrt(share / (1 - share)), rtol=0.3)
-    assert ratio > 3 * share
+def test_what_hardly_varies_is_to_be_met_more_closely(drawn):
+    frames, kinds = (jnp.asarray(v) for v in drawn)
+
+    def apart(contrast):
+        goal, moved = contrast * frames, contrast * frames + 0.1
+        return style.distance(*(style.moments(x, kinds, 4) for x in (moved, goal)))
+
+    spread = np.asarray(style.look(jnp.asarray(frames)).std((0, 1, 2)))
+    step = 0.1 * style.DIRECTIONS.sum(1)
+    for contrast in (0.1, 1.0):
+        wanted = (step**2 / ((contrast * spread[:9]) ** 2 + style.FLOOR**2)).sum() / style.LOOKS
+        np.testing.assert_allclose(apart(contrast), wanted, rtol=0.1)
+
+
+def test_small_things_count_more_than_their_share():
+    weight = jnp.asarray([0.96, 0.04])
+
+    def moved(*by):
+        mean = jnp.broadcast_to(jnp.asarray(by)[:, None], (2, style.LOOKS))
+        of = weight[:, None]
+        return style.Moments(weight, of * mean, of * (jnp.square(mean) + 0.04))
+
+    large, small = (style.distance(moved(*by), moved(0, 0)) for by in ((0.2, 0.0), (0.0, 0.2)))
+    np.testing.assert_allclose(small / large, np.sqrt(0.04 / 0.96), rtol=1e-4)

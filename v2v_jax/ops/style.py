@@ -29,6 +29,8 @@ DIRECTIONS = _DIRECTIONS / np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 DETAIL = (3.0, 2.0)
 """How much the finest band and the next count, which vary less than colours do."""
+FLOOR = 0.1
+"""Of the unit, 13 grey levels: nothing has to be met more closely than that makes it."""
 LOOKS = len(DIRECTIONS) + len(DETAIL)
 
 
@@ -79,15 +81,18 @@ def nothing(count: int) -> Moments:
 
 
 def distance(mine: Moments, goal: Moments) -> Array:
-    """Squared distance of means and of standard deviations, between Gaussians of every look.
+    """Squared distance of means and of standard deviations, in units of the goal's own spread.
 
-    A kind counts with the square root of its share of ``mine``, so that small things count;
-    kinds that either side has (nearly) never seen do not count.  A scalar, at least 0.
+    So that a place which hardly varies, as an overcast sky, has to be met more closely than one
+    of many colours.  A kind counts with the square root of its share of ``mine``, so that small
+    things count; kinds that either side has (nearly) never seen do not count.  A scalar, at
+    least 0.
     """
     (mean, spread), (mean_goal, spread_goal) = _statistics(mine), _statistics(goal)
     seen = (mine.weight > _RARE) & (goal.weight > _RARE)
     share = jax.lax.stop_gradient(jnp.where(seen, jnp.sqrt(jnp.maximum(mine.weight, 0.0)), 0.0))
-    apart = jnp.mean(jnp.square(mean - mean_goal) + jnp.square(spread - spread_goal), axis=-1)
+    apart = jnp.square(mean - mean_goal) + jnp.square(spread - spread_goal)
+    apart = jnp.mean(apart / (jnp.square(spread_goal) + FLOOR**2), axis=-1)
     return jnp.sum(share * apart) / jnp.maximum(jnp.sum(share), _RARE)
 
 
