@@ -42,6 +42,9 @@ SET = {
     "motion": MOTION,
     "labels": MOTION | {
         "data.labels": True, "discriminator.labels": True, "discriminator.motion": False,
+        "image.kind": "local_matrix", "weights.style": 4.0, "weights.adversarial": 0.3,
+        "weights.gradient_penalty": 5.0, "weights.cycle": 0.0,
+        "optimizer.learning_rate": 8e-4, "optimizer.discriminator_rate": 8e-4,
     },
 }  # fmt: skip
 
