@@ -35,7 +35,7 @@ SHOWN = (1, 10, 30, 60)
 """Frames of the film strips in the report."""
 FLIPS = "What each class of the source is read as in the output, per cent of its pixels"
 READ = "How well a segmenter of the target reads each class of the source"
-BESIDE = "The same clips, the same judges"
+BESIDE = "The same clips and judges; spectrum: energy over the truth's, by cycles per pixel"
 
 
 class Translating(NamedTuple):

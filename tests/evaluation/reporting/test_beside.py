@@ -8,7 +8,7 @@ from v2v_jax.evaluation.nearness import SPECTRA
 from v2v_jax.evaluation.reporting.beside import SOURCE, TRUTH, Run, beside_rows, videos
 
 VIDEO = np.zeros((2, 4, 4, 3), np.uint8)
-BAND = "spectral energy of the truth's, by band/0.05–0.15"
+BAND = "spectrum/0.05–0.15"
 
 
 def figures(gain: float, miou: float) -> dict[str, float]:
@@ -26,9 +26,9 @@ def test_source_runs_and_truth_in_one_table():
     rows = beside_rows(runs)
     assert [row["video"] for row in rows] == [SOURCE, "here", "shipped", TRUTH]
     assert [row["truth gain"] for row in rows] == [0, 0.2, 0.6, 1]
-    assert [row["mIoU/of the truth's"] for row in rows] == [0.5, 0.75, 0.9, 1]
-    assert [row["warping error/of the truth's"] for row in rows] == [2, 1.5, 1.5, 1]
-    assert [row["warping error/of the source's"] for row in rows] == [1, 0.75, 0.75, 0.5]
+    assert [row["mIoU/of truth's"] for row in rows] == [0.5, 0.75, 0.9, 1]
+    assert [row["warping error/of truth's"] for row in rows] == [2, 1.5, 1.5, 1]
+    assert [row["warping error/of source's"] for row in rows] == [1, 0.75, 0.75, 0.5]
     assert [row["sky/L1"] for row in rows] == [40, 10, 10, 0]
     assert [row.get("sky/read as sky") for row in rows] == [None, 0.7, 0.7, 0.9]
     assert [row[BAND] for row in rows] == [0.5, 0.5, 0.5, 1]
@@ -37,7 +37,7 @@ def test_source_runs_and_truth_in_one_table():
 def test_without_a_truth_there_is_what_can_be_said():
     real = {"warping_error/source": 4.0, "warping_error/output": 3.0}
     rows = beside_rows([Run("here", real, VIDEO)])
-    assert rows[1] == {"video": "here", "warping error/of the source's": 0.75}
+    assert rows[1] == {"video": "here", "warping error/of source's": 0.75}
     assert [row["video"] for row in rows] == [SOURCE, "here"]
 
 

@@ -56,15 +56,13 @@ def _row(title: str, figures: Mapping[str, float], video: str, gain: float | Non
         "sky/L1": 0.0 if ideal else figures.get(f"class_sky/truth/l1/{video}"),
         "sky/read as sky": figures.get(f"class_sky/read_right/{video}"),
         "sky/as building": figures.get(f"class_sky/as_building/{video}"),
-        "mIoU/of the truth's": _over(figures, "miou", video, "truth"),
-        "warping error/of the truth's": _over(figures, "warping_error", video, "truth"),
-        "warping error/of the source's": _over(figures, "warping_error", video, "source"),
+        "mIoU/of truth's": _over(figures, "miou", video, "truth"),
+        "warping error/of truth's": _over(figures, "warping_error", video, "truth"),
+        "warping error/of source's": _over(figures, "warping_error", video, "source"),
     }
     for name in SPECTRA:
         band = name.removeprefix("truth/spectrum_").replace("_", "–")
-        known[f"spectral energy of the truth's, by band/{band}"] = (
-            1.0 if ideal else figures.get(f"{name}/{video}")
-        )
+        known[f"spectrum/{band}"] = 1.0 if ideal else figures.get(f"{name}/{video}")
     shown = {name: round(value, 3) for name, value in known.items() if value is not None}
     return {"video": title, **shown}
 
