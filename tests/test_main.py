@@ -373,7 +373,7 @@ def test_translate_writes_pictures_and_at_a_rate(workdir, tmp_path, capsys):
 
 def test_evaluate_writes_figures_and_a_report(workdir, tmp_path, capsys):
     shutil.copytree(workdir, tmp_path / "run")
-    call("--mode=evaluate", f"--workdir={tmp_path}/run")
+    call("--mode=evaluate", f"--workdir={tmp_path}/run", f"--beside={workdir}")
     figures = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert figures["clips"] == 1 and figures["warping_error/raw"] > 0
     # Probes were trained: the domain classifier's and the segmenter's figures.
@@ -382,6 +382,9 @@ def test_evaluate_writes_figures_and_a_report(workdir, tmp_path, capsys):
     assert RANDOM in report
     assert "http" not in report
     assert "data:image/gif;base64," in report
+    assert "trained here for 6 steps" in report and f"{workdir} after 6 steps" in report
+    (theirs,) = json.loads((tmp_path / "run" / "beside.json").read_text()).values()
+    assert theirs == figures
     assert "raw_over_output" in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PATHS = ("config", "workdir", "input", "output", "stabilise", "processed", "init_from")
+PATHS = ("config", "workdir", "input", "output", "stabilise", "processed", "init_from", "beside")
 """Flags whose values are paths; fields of the config are looked through by ``with_home``."""
 _FIELD = re.compile(r"--?(config\.[^=]+)(=.*)?", re.DOTALL)
 

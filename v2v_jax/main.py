@@ -44,6 +44,7 @@ DIRECTION = flags.DEFINE_string("direction", "to_target", "translate, evaluate: 
 STEP = flags.DEFINE_integer(
     "step", None, "translate, evaluate, export: checkpoint; default: the latest."
 )
+BESIDE = flags.DEFINE_string("beside", None, "evaluate: another run, to show beside this one.")
 INIT_FROM = flags.DEFINE_string("init_from", None, "train: a run whose networks to start from.")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "Several processes: host:port of process 0.")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Several processes: how many.")
@@ -97,7 +98,8 @@ def _evaluate() -> None:
     from v2v_jax import assembly
     from v2v_jax.evaluation import session
 
-    session.evaluate_run(**assembly.evaluation(config, workdir, DIRECTION.value, STEP.value))
+    what = config, workdir, DIRECTION.value, STEP.value, BESIDE.value
+    session.evaluate_run(**assembly.evaluation(*what))
 
 
 def _table() -> None:

@@ -140,9 +140,21 @@ def frozen(clip: Any) -> Planted:
     return plain(np.repeat(clip["truth"][:1], len(clip["truth"]), axis=0))
 
 
-def flickering(clip: Any) -> Planted:
-    beat = 12 * (np.arange(len(clip["truth"])) % 2)[:, None, None, None]
+def flickering(clip: Any, levels: int = 12) -> Planted:
+    beat = levels * (np.arange(len(clip["truth"])) % 2)[:, None, None, None]
     return plain(np.clip(clip["truth"].astype(int) + beat, 0, 255).astype(np.uint8))
+
+
+def restless(clip: Any) -> Planted:
+    """A flicker that is hardly seen."""
+    return flickering(clip, 4)
+
+
+def muted(clip: Any) -> Planted:
+    """Contrast of nine tenths, so that what moves, moves less."""
+    truth = clip["truth"].astype(np.float32)
+    mean = truth.mean(axis=(0, 1, 2))
+    return plain(np.round(mean + 0.93 * (truth - mean)).astype(np.uint8))
 
 
 def blind_mask(clip: Any) -> Planted:

@@ -17,6 +17,7 @@ from PIL import Image
 from v2v_jax.evaluation import scoring
 from v2v_jax.evaluation.scoring import Judges
 from v2v_jax.evaluation.session import (
+    Translating,
     evaluate_run,
     film_strips,
     reachable_distances,
@@ -106,6 +107,33 @@ def test_the_report_shows_the_truth_where_there_is_one(tmp_path, run):
     written = json.loads((tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert written["truth/gain"] == figures["truth/gain"] < 1
     assert "truth" not in (run[0] / "report.html").read_text()
+
+
+def test_another_run_stands_beside_this_one(tmp_path, capsys):
+    clip = fakes.clip()
+    clip["truth"] = np.clip(clip["frames"] * 0.5 + 60, 0, 255).astype(np.uint8)
+    other = Translating("shipped after 9 steps", fakes.FLICKERING, {}, {}, exact_flow)
+    figures = evaluate_run(
+        method=fakes.HONEST, generator={}, frozen={}, clips=[clip], flow=exact_flow,
+        scoring_flow=None, judges=fakes.JUDGES, workdir=tmp_path, config={},
+        title="trained here for 3 steps", beside=[other],
+    )  # fmt: skip
+    page = (tmp_path / "report.html").read_text()
+    assert page.index("<h2>Side by side</h2>") < page.index("<h2>Checks</h2>")
+    for row in ("the source, untranslated", "trained here", "shipped after 9 steps", "the truth"):
+        assert f"<td>{row}" in page and f"<span>{row}" in page and f'alt="{row}' in page
+    assert "shipped after 9 steps" in capsys.readouterr().out
+    # Each is scored as it would be alone.
+    written = json.loads((tmp_path / "beside.json").read_text())["shipped after 9 steps"]
+    (tmp_path / "alone").mkdir()
+    alone = evaluate_run(
+        method=fakes.FLICKERING, generator={}, frozen={}, clips=[clip], flow=exact_flow,
+        scoring_flow=None, judges=fakes.JUDGES, workdir=tmp_path / "alone", config={},
+    )  # fmt: skip
+    assert written == {n: v if math.isfinite(v) else None for n, v in alone.items()}
+    assert written["truth/gain"] != figures["truth/gain"]
+    assert not (tmp_path / "alone" / "beside.json").exists()
+    assert "Side by side" not in (tmp_path / "alone" / "report.html").read_text()
 
 
 def test_a_strip_of_the_truth_closes_the_film():

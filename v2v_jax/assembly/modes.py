@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 import v2v_jax
+from v2v_jax.assembly.beside import called, standing_beside
 from v2v_jax.assembly.choice import Config
 from v2v_jax.assembly.data import DOMAINS, batches
 from v2v_jax.assembly.methods import method
@@ -203,7 +204,9 @@ def _check_folder(path: Path) -> None:
         raise OSError(f"cannot write {path}: no permission to write in {folder}")
 
 
-def evaluation(config: Config, workdir: Path, direction: str, step: int | None) -> dict[str, Any]:
+def evaluation(
+    config: Config, workdir: Path, direction: str, step: int | None, beside: str | None = None
+) -> dict[str, Any]:
     """Every argument of ``evaluation.session.evaluate_run``.
 
     Args:
@@ -211,7 +214,9 @@ def evaluation(config: Config, workdir: Path, direction: str, step: int | None) 
         workdir: the run's folder.
         direction: "to_target" or "to_source".
         step: the checkpoint; None: the latest.
+        beside: another run's folder, to be shown beside this one.
     """
+    others, missing = standing_beside(beside, direction)
     translator = v2v_jax.Translator.load(workdir, direction, step)
     saved = load_player(workdir.resolve() / "checkpoints", step)[1]["config"]
     config = completed(saved) if config is None else config
@@ -227,5 +232,7 @@ def evaluation(config: Config, workdir: Path, direction: str, step: int | None) 
         "judges": judges(config, domains, workdir) if config.evaluate.probes else Judges(),
         "workdir": workdir,
         "config": json.loads(config.to_json_best_effort()),
-        "notes": [note] if note else [],
+        "notes": [*([note] if note else []), *missing],
+        "title": called(workdir, step),
+        "beside": others,
     }

@@ -26,6 +26,7 @@ from v2v_jax.evaluation.protocol import (
     host_flow,
     rollout,
 )
+from v2v_jax.evaluation.reading import reading_figures
 from v2v_jax.methods.base import Method
 from v2v_jax.types import Params
 
@@ -190,6 +191,8 @@ def summarise(scores: Sequence[ClipScores]) -> Iterator[tuple[str, float]]:
         if not name.startswith("at_"):
             yield name.replace("miou/", "fwiou/"), result.fwiou
         yield name.replace("miou/", "pixel_accuracy/"), result.pixel_accuracy
+    counts = {video: pooled_counts(scores, video) for video in ("source", "raw", "output", "truth")}
+    yield from reading_figures({v: found for v, found in counts.items() if found is not None})
     errors = {name: mean[f"warping_error/{name}"] for name in ("source", "raw", "output")}
     yield "raw_over_output", _ratio(errors["raw"], errors["output"])
     yield "output_over_source", _ratio(errors["output"], errors["source"])
@@ -206,7 +209,7 @@ def pooled_counts(scores: Sequence[ClipScores], video: str) -> np.ndarray | None
 
     Args:
         scores: of the clips.
-        video: "source", "raw" or "output".
+        video: "source", "raw", "output" or "truth".
     """
     found = [clip.counts[f"miou/{video}"] for clip in scores if f"miou/{video}" in clip.counts]
     return np.sum(found, axis=0) if found else None

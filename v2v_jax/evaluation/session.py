@@ -7,16 +7,24 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 from PIL import Image
 
 from v2v_jax.evaluation.protocol import DISTANCES, EvaluationClip, HostFlow
+from v2v_jax.evaluation.reporting.beside import Run, beside_rows, videos
 from v2v_jax.evaluation.reporting.flips import flip_rows
 from v2v_jax.evaluation.reporting.report import Section, write_report
-from v2v_jax.evaluation.reporting.rows import distance_rows, truth_parts, truth_rows, video_rows
+from v2v_jax.evaluation.reporting.rows import (
+    as_text,
+    distance_rows,
+    reading_rows,
+    truth_parts,
+    truth_rows,
+    video_rows,
+)
 from v2v_jax.evaluation.reporting.verdicts import format_figures, verdicts
 from v2v_jax.evaluation.reporting.whole_files import write_whole
 from v2v_jax.evaluation.scoring import ClipScores, Judges, evaluate_clip, pooled_counts, summarise
@@ -26,6 +34,18 @@ from v2v_jax.types import Params
 SHOWN = (1, 10, 30, 60)
 """Frames of the film strips in the report."""
 FLIPS = "What each class of the source is read as in the output, per cent of its pixels"
+READ = "How well a segmenter of the target reads each class of the source"
+BESIDE = "The same clips and judges; spectrum: energy over the truth's, by cycles per pixel"
+
+
+class Translating(NamedTuple):
+    """A trained method, as ``evaluate_run`` takes another one to show beside its own."""
+
+    title: str
+    method: Method
+    generator: Params
+    frozen: Params
+    flow: HostFlow | None
 
 
 def evaluate_run(
@@ -40,8 +60,12 @@ def evaluate_run(
     workdir: Path,
     config: Mapping[str, Any],
     notes: Sequence[str] = (),
+    title: str = "this run",
+    beside: Sequence[Translating] = (),
 ) -> dict[str, float]:
     """Translates and scores every clip; writes ``evaluation.json`` and ``report.html``.
+
+    And ``beside.json``, the figures of what stands beside it by title, if anything does.
 
     Args:
         method, generator, frozen: as ``Method.rollout`` takes them.
@@ -52,31 +76,29 @@ def evaluate_run(
         workdir: gets the two files; its ``metrics.jsonl``, if any, becomes the report's curves.
         config: the run's, shown in the report.
         notes: what a reader must not miss.
+        title: what this run is called beside others.
+        beside: other runs, scored on the same clips by the same judges.
 
     Returns:
         All figures by name.
     """
-    scores, looked_at = [], reachable_distances(clips)
-    for clip in clips:
-        scores.append(
-            evaluate_clip(
-                method,
-                generator,
-                frozen,
-                clip,
-                flow_for_method=flow,
-                scoring_flow=scoring_flow,
-                judges=judges,
-                distances=looked_at,
-            )
-        )
-        logging.info("evaluated %s (%d of %d)", clip["name"], len(scores), len(clips))
+    mine = Translating(title, method, generator, frozen, flow)
+    scores = _scored(mine, clips, scoring_flow, judges)
     figures = dict(summarise(scores))
+    runs = [Run(title, figures, scores[0].rollout.output)]
+    for other in beside:
+        theirs = _scored(other, clips, scoring_flow, judges)
+        runs.append(Run(other.title, dict(summarise(theirs)), theirs[0].rollout.output))
     print(format_figures(figures))
+    if beside:
+        print(f"\n{as_text(beside_rows(runs))}")
     for note in notes:
         logging.warning("%s", note)
     workdir.mkdir(parents=True, exist_ok=True)
-    _write_json(workdir / "evaluation.json", figures)
+    write_whole(workdir / "evaluation.json", _as_json(_finite(figures)))
+    if beside:
+        others = {run.title: _finite(run.figures) for run in runs[1:]}
+        write_whole(workdir / "beside.json", _as_json(others))
     counts = pooled_counts(scores, "output")
     curves = workdir / "metrics.jsonl"
     write_report(
@@ -88,11 +110,13 @@ def evaluate_run(
         tables={
             "Source, raw frames and output": video_rows(figures),
             "By frame distance from the clip's start": distance_rows(figures),
+            READ: reading_rows(figures),
         }
         | ({} if counts is None else {FLIPS: flip_rows(counts)}),
         pictures=film_strips(clips[0], scores[0]),
         clips={"source | raw | output": animation(clips[0], scores[0])},
         truth=truth_section(figures, clips[0], scores[0]),
+        beside=beside_section(clips[0], runs) if beside else None,
         notes=notes,
     )
     logging.info("wrote %s", workdir / "report.html")
@@ -117,9 +141,37 @@ def reachable_distances(clips: Sequence[EvaluationClip]) -> tuple[int, ...]:
     return tuple(distance for distance in DISTANCES if distance <= length)
 
 
-def _write_json(path: Path, figures: Mapping[str, float]) -> None:
-    clean = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    write_whole(path, json.dumps(clean, indent=1) + "\n")
+def _scored(
+    run: Translating,
+    clips: Sequence[EvaluationClip],
+    scoring_flow: HostFlow | None,
+    judges: Judges,
+) -> list[ClipScores]:
+    scores, looked_at = [], reachable_distances(clips)
+    for clip in clips:
+        scores.append(
+            evaluate_clip(
+                run.method,
+                run.generator,
+                run.frozen,
+                clip,
+                flow_for_method=run.flow,
+                scoring_flow=scoring_flow,
+                judges=judges,
+                distances=looked_at,
+            )
+        )
+        progress = f"{clip['name']} ({len(scores)} of {len(clips)})"
+        logging.info("%s: evaluated %s", run.title, progress)
+    return scores
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"
 
 
 def film_strips(clip: EvaluationClip, score: ClipScores) -> dict[str, np.ndarray]:
@@ -167,6 +219,22 @@ def truth_section(
     )
 
 
+def beside_section(clip: EvaluationClip, runs: Sequence[Run]) -> Section:
+    """A film strip of source, runs and truth each, all of them moving, and a small table.
+
+    Args:
+        clip: the one that is shown.
+        runs: this run first.
+    """
+    shown, found = _shown(clip), videos(clip["frames"], runs, clip.get("truth"))
+    at = ", ".join(str(frame) for frame in shown)
+    return Section(
+        {f"{title}; frames {at}": video[shown] for title, video in found.items()},
+        {BESIDE: beside_rows(runs)},
+        {" | ".join(found): moving(list(found.values()))},
+    )
+
+
 def _shown(clip: EvaluationClip) -> list[int]:
     last = len(clip["frames"]) - 1
     return sorted({min(frame, last) for frame in SHOWN})
@@ -174,9 +242,12 @@ def _shown(clip: EvaluationClip) -> list[int]:
 
 def animation(clip: EvaluationClip, score: ClipScores, *, fps: int = 12) -> bytes:
     """A GIF of source | raw | output, all frames of the clip."""
-    rollout = score.rollout
-    sheets = np.concatenate([clip["frames"], rollout.raw, rollout.output], axis=2)
-    pictures = [Image.fromarray(sheet) for sheet in sheets]
+    return moving([clip["frames"], score.rollout.raw, score.rollout.output], fps=fps)
+
+
+def moving(side_by_side: Sequence[np.ndarray], *, fps: int = 12) -> bytes:
+    """A GIF of videos side by side, uint8 [T, H, W, 3] each."""
+    pictures = [Image.fromarray(sheet) for sheet in np.concatenate(side_by_side, axis=2)]
     buffer = io.BytesIO()
     pictures[0].save(
         buffer,

@@ -96,9 +96,12 @@ def test_the_truth_passes_every_check(figures):
     found = judged(values)
     assert [figure for figure, passed in found.items() if not passed] == []
     # It is as steady as the source, and needs no mask: these have nothing to look for.
-    assert {c.figure for c in CHECKS} - found.keys() == {"raw_over_output", "mask_contrast"}
+    # Against the source only where no truth is known.
+    idle = {"raw_over_output", "mask_contrast", "output_over_source"}
+    assert {c.figure for c in CHECKS} - found.keys() == idle
     assert summary(verdicts(values, last=LAST)) == "all checks passed"
     unknown = judged(without_truth(values))
+    assert "output_over_source" in unknown
     assert all(unknown.values()) and not [name for name in unknown if "truth" in name]
 
 
@@ -109,8 +112,30 @@ def test_a_planted_fault_fails_the_check_that_is_there_for_it(fault, figures):
     assert judged(without_truth(figures(fault)))[alone] is False
 
 
+def test_facades_in_the_sky_are_read_as_such(figures):
+    found = judged(figures(plants.flipped_sky))
+    for figure in ("class_sky/read_right/output", "class_sky/as_building/output"):
+        assert found[figure] is False
+    # The judge itself: what it makes of the perfect translation is the ceiling.
+    values = figures(plants.perfect)
+    assert values["class_sky/read_right/truth"] == values["class_sky/read_right/output"] > 0.9
+    assert values["class_sky/as_building/truth"] < 0.06
+
+
+@pytest.mark.parametrize(
+    ("plant", "figure", "low", "high"),
+    [(plants.muted, "output_over_truth", 0.8, 1.0), (plants.restless, "flicker", 1.5, 2.5)],
+)
+def test_the_warping_error_is_held_to_the_truths_own(plant, figure, low, high, figures):
+    values = figures(plant)
+    assert judged(values)[figure] is False
+    assert low < values["output_over_truth"] < high
+    assert figures(plants.perfect)["output_over_truth"] == 1.0
+
+
 def test_every_check_fails_something(figures):
-    found = [judged(figures(fault)) for fault in FAULTS]
+    scored = [figures(fault) for fault in FAULTS]
+    found = [judged(of) for of in (*scored, *map(without_truth, scored))]
     failed = {figure for of in found for figure, passed in of.items() if not passed}
     assert failed == {check.figure for check in CHECKS}
 

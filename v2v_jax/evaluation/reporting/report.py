@@ -36,6 +36,7 @@ class Section(NamedTuple):
 
     pictures: Mapping[str, np.ndarray]
     tables: Mapping[str, Sequence[Row]]
+    clips: Mapping[str, bytes] = {}
 
 
 def write_report(
@@ -49,6 +50,7 @@ def write_report(
     pictures: Mapping[str, np.ndarray] | None = None,
     clips: Mapping[str, bytes] | None = None,
     truth: Section | None = None,
+    beside: Section | None = None,
     notes: Sequence[str] = (),
     facts: Mapping[str, str | float] | None = None,
 ) -> None:
@@ -64,6 +66,7 @@ def write_report(
         pictures: caption -> uint8 [H, W], [H, W, 3], or [T, H, W, 3] for a film strip.
         clips: caption -> the bytes of a GIF, MP4 or WebM file.
         truth: how far the output is from the truth, where there is one.
+        beside: another run and the truth next to this one, shown before the figures.
         notes: what a reader must not miss, shown first and loudly.
         facts: small figures without a threshold, under the heading.
 
@@ -74,7 +77,8 @@ def write_report(
     parts = [
         _header(title, scores, facts or {}),
         _notes(notes),
-        _headlines(scores),
+        _section("Side by side", "" if beside is None else _shown(*beside)),
+        _section("Checks", _headlines(scores)),
         _section("Distance to the truth", "" if truth is None else _shown(*truth)),
         _section("The clip", _clips(clips or {})),
         _section("Pictures", _pictures(pictures or {})),
@@ -121,11 +125,16 @@ def _headlines(scores: Sequence[Verdict]) -> str:
         f"{'' if score.passed else ' – ' + html.escape(score.meaning)}</div></div>"
         for score in scores
     )
-    return f'<section class="cards">{cards}</section>' if cards else ""
+    return f'<div class="cards">{cards}</div>' if cards else ""
 
 
-def _shown(pictures: Mapping[str, np.ndarray], tables: Mapping[str, Sequence[Row]]) -> str:
-    return _pictures(pictures) + "".join(_table(c, rows) for c, rows in tables.items() if rows)
+def _shown(
+    pictures: Mapping[str, np.ndarray],
+    tables: Mapping[str, Sequence[Row]],
+    clips: Mapping[str, bytes] | None = None,
+) -> str:
+    found = "".join(_table(caption, rows) for caption, rows in tables.items() if rows)
+    return _clips(clips or {}) + _pictures(pictures) + found
 
 
 def _section(title: str, content: str) -> str:
@@ -134,10 +143,15 @@ def _section(title: str, content: str) -> str:
 
 def _clips(clips: Mapping[str, bytes]) -> str:
     return "".join(
-        f'<figure class="clip">{_clip(name, data)}<figcaption>{html.escape(name)}</figcaption>'
-        "</figure>"
+        f'<figure class="clip">{_clip(name, data)}{_clip_caption(name)}</figure>'
         for name, data in clips.items()
     )
+
+
+def _clip_caption(name: str) -> str:
+    """Of "a | b", videos side by side, every name stands under its own."""
+    names = "".join(f"<span>{html.escape(part)}</span>" for part in name.split(" | "))
+    return f'<figcaption class="columns">{names}</figcaption>'
 
 
 def _clip(name: str, data: bytes) -> str:

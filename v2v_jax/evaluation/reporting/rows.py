@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 Row = dict[str, float | str]
 
@@ -71,6 +71,32 @@ def truth_parts(values: Mapping[str, float], kind: str, column: str) -> list[Row
     return list(rows.values())
 
 
+def reading_rows(values: Mapping[str, float]) -> list[Row]:
+    """How well a segmenter reads each class in each video, one row per class."""
+    rows: dict[str, Row] = {}
+    for name, value in values.items():
+        part, _, figure = name.partition("/")
+        if part.startswith("class_") and figure.startswith(("iou/", "read_right/")):
+            key = part.removeprefix("class_").replace("_", " ")
+            rows.setdefault(key, {"class": key})[figure] = value
+    columns = dict.fromkeys(name for kind in ("iou", "read_right") for name in _of(kind, rows))
+    return [{"class": key} | {c: row[c] for c in columns if c in row} for key, row in rows.items()]
+
+
+def sky_line(values: Mapping[str, float]) -> str:
+    """What the sky is read as in each video, in a line; empty where nothing reads it.
+
+    The truth's is the ceiling.
+    """
+    right, building = "class_sky/read_right", "class_sky/as_building"
+    videos = [video for video in VIDEOS if f"{right}/{video}" in values]
+    parts = [
+        f"{video} {values[f'{right}/{video}']:.1%} / {values[f'{building}/{video}']:.1%}"
+        for video in videos
+    ]
+    return f"sky read as sky / as building: {', '.join(parts)}" if parts else ""
+
+
 def text_tables(values: Mapping[str, float]) -> list[str]:
     """The figures as tables for a terminal; none of them empty."""
     others = [
@@ -78,8 +104,9 @@ def text_tables(values: Mapping[str, float]) -> list[str]:
         for name, value in values.items()
         if not name.startswith(APART) and name.rsplit("/", 1)[-1] not in VIDEOS
     ]
-    parts = [_table(video_rows(values)), "  ".join(others), _table(distance_rows(values))]
-    parts += [_table(truth_rows(values)), _table(truth_parts(values, "class", "class"))]
+    parts = [as_text(video_rows(values)), "  ".join(others), as_text(distance_rows(values))]
+    parts += [as_text(truth_rows(values)), as_text(truth_parts(values, "class", "class"))]
+    parts += [as_text(reading_rows(values)), sky_line(values)]
     return [part for part in parts if part]
 
 
@@ -94,7 +121,14 @@ def format_cell(value: float | str) -> str:
     return f"{value:.4g}"
 
 
-def _table(rows: list[Row]) -> str:
+def _of(kind: str, rows: Mapping[str, Row]) -> list[str]:
+    """The columns of one figure, in the order of ``VIDEOS``."""
+    found = {name for row in rows.values() for name in row if name.startswith(f"{kind}/")}
+    return [f"{kind}/{video}" for video in VIDEOS if f"{kind}/{video}" in found]
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """A table for a terminal; empty without rows."""
     if not rows:
         return ""
     columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -38,6 +38,8 @@ header dt { display: inline; color: var(--soft); } header dd { display: inline; 
 figure { margin: 0; } figcaption { color: var(--soft); font-size: 13px; margin-top: 4px; }
 .clip { margin-bottom: 16px; } .clip img, .clip video { width: 100%; border-radius: 6px;
   display: block; image-rendering: pixelated; }
+.columns { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 6px;
+  text-align: center; }
 .picture { margin: 0 14px 14px 0; } .picture img { width: 100%; display: block;
   border-radius: 4px; image-rendering: pixelated; }
 .picture.single { display: inline-block; width: calc(33.3% - 14px); vertical-align: top; }

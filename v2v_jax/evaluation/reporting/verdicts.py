@@ -15,7 +15,10 @@ from v2v_jax.evaluation.nearness import SPECTRA
 from v2v_jax.evaluation.reporting.rows import text_tables
 
 STEADIER = 0.8
-"""Warping error over the truth's under which an output is steadier than it may be."""
+"""Warping error over the source's, and in the tables over the truth's, under which an output copies
+its past; between that and ``AS_STEADY`` it may show too little contrast as well."""
+AS_STEADY = (1.0, 1.5)
+"""Warping error over the truth's, where it is known: the perfect translation has 1."""
 NOTHING = 0.01
 """A mean mask that carries nothing: there is no contrast to look for."""
 
@@ -84,6 +87,22 @@ CHECKS = (
         True,
     ),
     Check(
+        "class_sky/read_right/output",
+        "sky read as sky",
+        0.8,
+        True,
+        "the sky has lost the look of a sky, or has become something else",
+        True,
+    ),
+    Check(
+        "class_sky/as_building/output",
+        "sky read as building",
+        0.08,
+        False,
+        "the sky is becoming facades",
+        True,
+    ),
+    Check(
         "markings/output",
         "how far lane markings stand out / the source's",
         0.3,
@@ -136,14 +155,14 @@ CHECKS = (
     Check(
         "output_over_truth",
         "output's warping error / the truth's",
-        STEADIER,
+        AS_STEADY[0],
         True,
         "SMEARING or blur: steadier than the perfect translation",
     ),
     Check(
         "flicker",
         "output's warping error / the truth's, at most",
-        2.5,
+        AS_STEADY[1],
         False,
         "it flickers, or does not move as the source does",
     ),
@@ -246,7 +265,10 @@ def _softness(values: Mapping[str, float]) -> float:
 
 
 def _idle(values: Mapping[str, float]) -> set[str]:
-    """Checks with nothing to look for: raw frames as steady as the source, a mask that is 0."""
+    """Checks with nothing to look for: raw frames as steady as the source, a mask that is 0.
+
+    And what only stands in for the truth, where the truth is known.
+    """
     idle = set()
     if max(values.get(f"warping_error/{v}", math.inf) for v in ("raw", "output")) <= 1.5 * (
         values.get("warping_error/source", 0)
@@ -254,6 +276,9 @@ def _idle(values: Mapping[str, float]) -> set[str]:
         idle.add("raw_over_output")
     if values["mask_agree"] < NOTHING:
         idle.add("mask_contrast")
+    # The truth may be steadier than the source: where it is known, it is the measure.
+    if "output_over_truth" in values:
+        idle.add("output_over_source")
     return idle
 
 
