@@ -32,7 +32,7 @@ from v2v_jax.data.media.shape import look_of
 from v2v_jax.data.media.timing import gaps
 from v2v_jax.data.transforms import fit
 
-VERSION = 2  # Of the frames' content: raise it when decoding, cropping or resampling changes.
+VERSION = 3  # Of the frames' content: raise it when decoding, cropping or resampling changes.
 _REPORT_SECONDS = 10.0
 
 

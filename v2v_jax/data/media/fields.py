@@ -10,9 +10,18 @@ import av
 import av.error
 import av.filter
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
 
 from v2v_jax.data.media.packets import exact
 
+_NAMES = {
+    Colorspace.ITU709: "bt709",
+    Colorspace.FCC: "fcc",
+    Colorspace.ITU601: "smpte170m",
+    Colorspace.SMPTE240M: "smpte240m",
+    Colorspace.BT2020: "bt2020",
+}
+"""What FFmpeg's filters call matrices."""
 _BOTTOM_FIRST = (3, 5)
 """FFmpeg's AV_FIELD_BB and AV_FIELD_BT."""
 
@@ -35,13 +44,21 @@ def deinterlaced(frames: Iterator[Any], first: str) -> Iterator[Any]:
 
     Args:
         frames: PyAV's decoded frames; as many come out, each with its time stamp.
-        first: the field that comes first, see `field_order`.
+        first: the field that comes first, see `field_order`; "auto": as each frame says.
     """
-    graph, stamps = None, []
+    graph: Any = None
+    size: tuple[int, int, str] | None = None
+    stamps: list[tuple[Any, Any]] = []
     options = f"mode=send_frame:parity={first}:deint=interlaced"
     for frame in frames:
-        if graph is None:
-            graph = _graph(frame, [("bwdif", options)])
+        if graph is None and not frame.interlaced_frame:
+            yield frame
+            continue
+        if graph is None or size != _kind(frame):
+            if graph is not None:
+                graph.vpush(None)
+                yield from _pulled(graph, stamps)
+            graph, size = _graph(frame, [("bwdif", options)]), _kind(frame)
         stamps.append((frame.pts, frame.time_base))
         graph.vpush(frame)
         yield from _pulled(graph, stamps)
@@ -74,6 +91,45 @@ def _graph(frame: Any, steps: list[tuple[str, str]]) -> Any:
     nodes = [graph.add(name, options) for name, options in steps]
     graph.link_nodes(begin, *nodes, graph.add("buffersink")).configure()
     return graph
+
+
+def _kind(frame: Any) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
+
+
+class FieldReader:
+    """Frames of two fields to RGB, the chroma of each line from its own field.
+
+    Args:
+        options: see `media.colour.Colour`.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        levels = "pc" if options.get("src_color_range") == ColorRange.JPEG else "tv"
+        matrix = _NAMES.get(options.get("src_colorspace"), "")
+        self._steps = [
+            ("scale", f"interl=1:in_color_matrix={matrix}:in_range={levels}"),
+            ("format", "rgb24"),
+        ]
+        self._known = bool(matrix)
+        self._graph: Any = None
+        self._size: tuple[int, int, str] | None = None
+
+    def takes(self, frame: Any) -> bool:
+        """Whether a frame has two fields that share lines of chroma."""
+        return self._known and bool(frame.interlaced_frame) and _shares_lines(frame)
+
+    def rgb(self, frame: Any) -> np.ndarray:
+        """PyAV's frame -> uint8 [H, W, 3]."""
+        if self._size != _kind(frame):
+            self._graph, self._size = _graph(frame, self._steps), _kind(frame)
+        self._graph.vpush(frame)
+        return self._graph.vpull().to_ndarray()
+
+
+def _shares_lines(frame: Any) -> bool:
+    components = frame.format.components
+    return len(components) >= 3 and components[1].height < components[0].height
 
 
 class FieldWriter:
