@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -83,6 +84,6 @@ def straightened(
 def _behind_each_other(parts: Sequence[np.ndarray], usual: int) -> list[int]:
     """Ticks to move each part by, so that it begins a ``usual`` distance after the one before."""
     shifts = [0]
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in itertools.pairwise(parts):
         shifts.append(int(before.max()) + shifts[-1] + usual - int(part.min()))
     return shifts

@@ -58,8 +58,8 @@ class Packets:
     count: int
     slots: int | None
     in_order: bool
-    clock: Clock = Clock()
-    damaged: int = 0
+    clock: Clock
+    damaged: int
 
 
 def opened(path: pathlib.Path) -> Any:
@@ -179,8 +179,8 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
     base = exact(stream.time_base)
     anywhere = container.format.name in _CLOCKS_THAT_START_ANYWHERE
     clock = Clock()
-    if not missing and not numbered and shown[:, 1].min() != _NOTHING:
-        times, clock = straightened(shown[:, 1], times, base, jumps=anywhere)
+    if not missing and not numbered:
+        times, clock = straightened(_known(shown[:, 1]), times, base, jumps=anywhere)
     order = np.argsort(times, kind="stable")
     last = 0 if missing else int(shown[order[-1], 2])
     if not missing and not numbered:
@@ -204,6 +204,15 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
         clock=clock,
         damaged=int(found[skip:, 5].sum()),
     )
+
+
+def _known(times: np.ndarray) -> np.ndarray:
+    """With the time before where one is missing; in front, the first there is."""
+    there = np.flatnonzero(times != _NOTHING)
+    if not len(there):
+        return np.zeros_like(times)
+    last = np.searchsorted(there, np.arange(len(times)), side="right") - 1
+    return times[there[np.maximum(last, 0)]]
 
 
 def _held(container: Any, stream: Any, stamps: np.ndarray, last: int) -> int:

@@ -14,14 +14,15 @@ import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from v2v_jax.data.media.colour import colour_of, to_rgb
 from v2v_jax.data.media.clock import Hand
+from v2v_jax.data.media.colour import colour_of, to_rgb
 from v2v_jax.data.media.fields import FieldReader, deinterlaced, field_order
 from v2v_jax.data.media.frame_folder import FolderReader, is_still
 from v2v_jax.data.media.frame_names import say
 from v2v_jax.data.media.packets import is_end, is_picture, look_through, opened, video_stream
 from v2v_jax.data.media.shape import Look, boxed, pixel_aspect, say_fields
 from v2v_jax.data.media.timing import Timing, judge
+from v2v_jax.data.media.turning import quarter_turned, upright
 
 _OF_FIELDS = ("h264", "hevc", "vc1")
 _WITH_HIDDEN_PICTURES = ("vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9")
@@ -99,6 +100,7 @@ class FileReader:
     def __init__(self, path: pathlib.Path, *, deinterlace: bool = False) -> None:
         self.path = path
         self._iterations: list[Iterator[np.ndarray]] = []
+        self._said_size = False
         self._packets = look_through(path)
         with opened(path) as container:
             frames = self._decoded(container)
@@ -123,23 +125,24 @@ class FileReader:
                 "skipped, as players do"
             )
         if self.clock.joints:
+            often = "once" if self.clock.joints == 1 else f"{self.clock.joints} times"
             say(
-                f"{path}: its clock starts anew {self.clock.joints} times, as in recordings that "
-                "were joined: the parts are set one behind the other"
+                f"{path}: its clock starts anew {often}, as in recordings that were joined: the "
+                "parts are set one behind the other"
             )
         if self._packets.damaged:
             say(
-                f"{path}: {self._packets.damaged} of its packets are damaged; what can be decoded "
-                "of them is used, as players do"
+                f"{path}: {self._packets.damaged} of its {self._packets.count} packets are known "
+                "to be damaged; what can be decoded is used, as players do"
             )
 
     def _look_at(self, first: Any, stream: Any, *, deinterlace: bool) -> None:
         """Notes what the first frame tells of all of them; says what is out of the ordinary."""
         self._colour = colour_of(first, stream.codec_context)
         self.height, self.width = (
-            _upright(to_rgb(first, self._colour, VideoReformatter()), first)
+            upright(to_rgb(first, self._colour, VideoReformatter()), first)
         ).shape[:2]
-        turned = _quarter_turned(first)
+        turned = quarter_turned(first)
         order = field_order(first, stream.codec_context)
         if line := say_fields(self.path, order, deinterlace=deinterlace):
             say(line)
@@ -213,7 +216,7 @@ class FileReader:
                     picture = in_fields.rgb(frame)
                 else:
                     picture = to_rgb(frame, self._colour, reformatter)
-                picture = self._sized(_upright(picture, frame), count)
+                picture = self._sized(upright(picture, frame), count)
                 self._say_late_fields(frame, count)
                 stamp = None
                 if frame.pts is not None:
@@ -229,10 +232,12 @@ class FileReader:
         """A picture at the size of the first one; calls over a network change theirs."""
         if picture.shape[:2] == (self.height, self.width):
             return picture
-        say(
-            f"{self.path}: its frames change their size, the first one {self.width}x{self.height}, "
-            f"number {number} {picture.shape[1]}x{picture.shape[0]}: they are scaled to the first"
-        )
+        if not self._said_size:
+            self._said_size = True
+            say(
+                f"{self.path}: frame {number} has {picture.shape[1]}x{picture.shape[0]} pixels, "
+                f"the first one {self.width}x{self.height}: all are scaled to the first one's size"
+            )
         return boxed(picture, self.height, self.width)
 
     def _say_late_fields(self, frame: Any, number: int) -> None:
@@ -300,30 +305,3 @@ class FileReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _matrix(frame: Any) -> tuple[int, int, int, int]:
-    """a, b, c, d of a frame's display matrix: (x, y) is shown at (a x + c y, b x + d y)."""
-    try:
-        data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # Beside data of a kind that is newer than PyAV, it finds none.
-        data = next(iter(()), None)
-    if data is None:
-        return 1, 0, 0, 1
-    # Row vectors, 16.16 fixed point, third column unused.
-    a, b, _, c, d = np.frombuffer(data, "<i4")[:5].tolist()
-    return a, b, c, d
-
-
-def _quarter_turned(frame: Any) -> bool:
-    a, b, _, _ = _matrix(frame)
-    return abs(b) > abs(a)
-
-
-def _upright(picture: np.ndarray, frame: Any) -> np.ndarray:
-    """A frame's picture, turned and mirrored as its display matrix asks."""
-    a, b, c, d = _matrix(frame)
-    across, down = a, d
-    if _quarter_turned(frame):
-        picture, across, down = picture.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
