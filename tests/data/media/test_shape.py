@@ -122,6 +122,39 @@ def test_fields_are_said_and_kept(tmp_path, caplog, suffix, order):
         assert distance(frame, combed(index)) < 2.5
 
 
+def test_each_field_has_its_own_chroma(tmp_path):
+    """Lines of 4:2:0 belong to one field or the other; read as neighbours, red and blue mix."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[0::2], picture[1::2] = (200, 30, 30), (30, 30, 200)
+    write(tmp_path / "a.mp4", Look(fields="tff"), [picture] * 3)
+    for frame in open_video(tmp_path / "a.mp4"):
+        assert distance(frame, picture) < 12
+
+
+def test_interlacing_that_begins_later_is_said_and_mended(tmp_path, caplog):
+    write(tmp_path / "a.mkv", Look(), [combed(0)] * 4)
+    write(tmp_path / "b.mkv", Look(fields="tff"), [combed(i) for i in range(6)])
+    with av.open(str(tmp_path / "c.ts"), "w") as result:
+        count, stream = 0, None
+        for name in "ab":
+            with av.open(str(tmp_path / f"{name}.mkv")) as source:
+                stream = stream or result.add_stream_from_template(source.streams.video[0])
+                bare = av.BitStreamFilterContext("h264_mp4toannexb", source.streams.video[0])
+                for packet in source.demux(video=0):
+                    for part in bare.filter(packet) if packet.size else ():
+                        part.time_base = Fraction(1, 90_000)
+                        part.pts = part.dts = 3600 * count
+                        part.stream = stream
+                        result.mux(part)
+                        count += 1
+    plain = list(open_video(tmp_path / "c.ts"))
+    assert caplog.text.count("interlaced from frame 4 on, and both fields are taken as") == 1
+    clean = list(open_video(tmp_path / "c.ts", deinterlace=True))
+    assert len(plain) == len(clean) == 10
+    np.testing.assert_array_equal(np.stack(plain[:4]), np.stack(clean[:4]))
+    assert max(map(combs, clean[5:-1])) < min(map(combs, plain[5:-1])) / 4
+
+
 @pytest.mark.parametrize("count", [1, 6])
 def test_deinterlacing_leaves_one_clean_picture_of_each_frame(tmp_path, caplog, count):
     write(tmp_path / "a.mp4", Look(fields="tff"), [combed(i) for i in range(count)])

@@ -33,11 +33,10 @@ def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
     """All pictures of a folder that are not hidden, in no order."""
-    return [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.is_dir()]
+    found = (folder / name for name in names if not name.startswith("."))
+    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def natural_key(path: pathlib.Path) -> tuple:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import pathlib
+import unicodedata
 
 from v2v_jax.data.media.frame_folder import IMAGE_SUFFIXES, natural_key, pictures
 from v2v_jax.data.media.frame_names import say
@@ -86,14 +88,38 @@ def _matching(pattern: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _children(base: pathlib.Path, part: str) -> list[pathlib.Path]:
-    if (base / part).exists():
+    if os.path.lexists(base / part):  # A link to nothing says so when it is opened.
         return [base / part]
     # The second time, brackets are brackets: "take [1]*.mp4".
     for pattern in (part, part.replace("[", "[[]")) if glob.has_magic(part) else ():
         matches = glob.glob(os.path.join(glob.escape(str(base)), pattern), recursive=True)
         if matches:
             return [pathlib.Path(match) for match in matches]
+    return _alike(base, part)
+
+
+def _alike(base: pathlib.Path, part: str) -> list[pathlib.Path]:
+    """What a name or pattern stands for if case and the way accents are stored do not matter.
+
+    Cameras write ``GX01.MP4``, and what a Mac packed has its accents apart from their letters.
+    """
+    if part == "**" or not base.is_dir():
+        return []
+    wanted, magic = _plain(part), glob.has_magic(part)
+    found = [
+        entry
+        for entry in sorted(base.iterdir())
+        if not entry.name.startswith(".")
+        and (fnmatch.fnmatchcase(_plain(entry.name), wanted) or _plain(entry.name) == wanted)
+    ]
+    if found and (magic or len(found) == 1):
+        say(f"nothing is called {part!r} in {base}: taken is {found[0].name!r}, spelt otherwise")
+        return found
     return []
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _of_matches(matches: list[pathlib.Path], pattern: str) -> list[pathlib.Path]:

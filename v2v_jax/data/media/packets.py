@@ -186,7 +186,10 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
     if not missing and not numbered:
         last = _held(container, stream, times[order], last)
         anywhere |= times.min() * base > max(_LATE, int(np.ptp(times)) * base)
-    shifts = anywhere and container.start_time
+    origin = 0
+    if anywhere and not missing:
+        start = container.start_time  # FFmpeg knows none that is very far off.
+        origin = round(Fraction(start or 0, 1_000_000) / base) if start else int(times.min())
     rates = [stream.average_rate, stream.guessed_rate, getattr(stream, "base_rate", None)]
     if missing:  # Of a bare stream, the mean is FFmpeg's own guess.
         rates[:2] = rates[1::-1]
@@ -196,7 +199,7 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
         base=base,
         rates=tuple(exact(rate) for rate in rates if rate),
         last=last,
-        origin=round(Fraction(container.start_time, 1_000_000) / base) if shifts else 0,
+        origin=origin,
         skip=skip,
         count=len(found),
         slots=int(times.max()) + 1 if numbered and not missing else None,

@@ -79,7 +79,8 @@ def open_video(
     if path.is_dir():
         return FolderReader(path, Fraction(fps))
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
+        link = f"it is a link to {os.readlink(path)}, and there is " if path.is_symlink() else ""
+        raise FileNotFoundError(f"{path}: {link}no such file or folder")
     if not path.is_file():
         raise ValueError(f"{path}: neither a file nor a folder; save what it gives as a file first")
     if path.stat().st_size == 0:
