@@ -114,7 +114,7 @@ def _counting(names: list[list]) -> int:
 
     ``aachen_000000_000019_leftImg8bit`` ends with a number that does not.
     """
-    if len({len(name) for name in names}) > 1:
+    if len({len(name) for name in names}) != 1:
         return -2
     places = range(-2, -len(names[0]), -2)
     return next((at for at in places if len({name[at] for name in names}) > 1), -2)
