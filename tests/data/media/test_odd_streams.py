@@ -18,7 +18,6 @@ from PIL import Image
 from v2v_jax.data.media.frame_names import say
 from v2v_jax.data.media.outputs import open_output
 from v2v_jax.data.media.reader import open_video
-from v2v_jax.data.media.turning import upright
 
 
 @pytest.fixture
@@ -168,6 +167,8 @@ def test_one_picture_is_a_video_of_one_frame_and_stands_upright(tmp_path):
 
 @pytest.mark.parametrize("angle", [0, 90, 180, -90])
 def test_beside_data_of_unknown_kinds_a_frame_is_turned_all_the_same(tmp_path, angle):
+    from v2v_jax.data.media.turning import upright
+
     class Frame:
         rotation = angle
 
