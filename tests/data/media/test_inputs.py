@@ -127,6 +127,18 @@ def test_names_that_differ_in_case_or_in_how_accents_are_stored(tmp_path, said):
         list_inputs(tmp_path / "card" / "A.Mp4")
 
 
+def test_what_lies_deeper_is_named_with_its_pattern(tmp_path, said):
+    film(tmp_path / "films" / "a" / "b" / "1.MP4")
+    with pytest.raises(FileNotFoundError, match=r"give \S+/films/\*\*/\* with their suffix"):
+        list_inputs(tmp_path / "films")
+    for drive in "ab":
+        picture(tmp_path / "kitti" / drive / "image_02" / "0.png")
+    with pytest.raises(FileNotFoundError, match=r"further below: give \S+/kitti/\*/image_02$"):
+        list_inputs(tmp_path / "kitti")
+    assert len(list_inputs(tmp_path / "kitti" / "*" / "image_02")) == 2
+    assert len(list_inputs(tmp_path / "films" / "**" / "*.mp4")) == 1
+
+
 def test_a_link_to_nothing_is_an_input(tmp_path, said):
     (tmp_path / "a.mp4").symlink_to(tmp_path / "elsewhere.mp4")
     assert list_inputs(tmp_path / "a.mp4") == [tmp_path / "a.mp4"] == list_inputs(tmp_path)

@@ -10,18 +10,9 @@ import av
 import av.error
 import av.filter
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
 
 from v2v_jax.data.media.packets import exact
 
-_NAMES = {
-    Colorspace.ITU709: "bt709",
-    Colorspace.FCC: "fcc",
-    Colorspace.ITU601: "smpte170m",
-    Colorspace.SMPTE240M: "smpte240m",
-    Colorspace.BT2020: "bt2020",
-}
-"""What FFmpeg's filters call matrices."""
 _BOTTOM_FIRST = (3, 5)
 """FFmpeg's AV_FIELD_BB and AV_FIELD_BT."""
 
@@ -95,41 +86,6 @@ def _graph(frame: Any, steps: list[tuple[str, str]]) -> Any:
 
 def _kind(frame: Any) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
-
-
-class FieldReader:
-    """Frames of two fields to RGB, the chroma of each line from its own field.
-
-    Args:
-        options: see `media.colour.Colour`.
-    """
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        levels = "pc" if options.get("src_color_range") == ColorRange.JPEG else "tv"
-        matrix = _NAMES.get(options.get("src_colorspace"), "")
-        self._steps = [
-            ("scale", f"interl=1:in_color_matrix={matrix}:in_range={levels}"),
-            ("format", "rgb24"),
-        ]
-        self._known = bool(matrix)
-        self._graph: Any = None
-        self._size: tuple[int, int, str] | None = None
-
-    def takes(self, frame: Any) -> bool:
-        """Whether a frame has two fields that share lines of chroma."""
-        return self._known and bool(frame.interlaced_frame) and _shares_lines(frame)
-
-    def rgb(self, frame: Any) -> np.ndarray:
-        """PyAV's frame -> uint8 [H, W, 3]."""
-        if self._size != _kind(frame):
-            self._graph, self._size = _graph(frame, self._steps), _kind(frame)
-        self._graph.vpush(frame)
-        return self._graph.vpull().to_ndarray()
-
-
-def _shares_lines(frame: Any) -> bool:
-    components = frame.format.components
-    return len(components) >= 3 and components[1].height < components[0].height
 
 
 class FieldWriter:

@@ -47,9 +47,22 @@ def list_inputs(pattern: str | os.PathLike[str]) -> list[pathlib.Path]:
         kinds = ", ".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
         raise FileNotFoundError(
             f"no video matches {text!r}: looked for video files ({kinds}) and folders of png or "
-            f"jpg frames in {pathlib.Path.cwd()}"
+            f"jpg frames in {pathlib.Path.cwd()}{_further_below(path)}"
         )
     return sorted(dict.fromkeys(found), key=lambda p: (str(p.parent), natural_key(p)))
+
+
+def _further_below(folder: pathlib.Path) -> str:
+    """Which pattern finds what lies deeper in a folder that holds nothing itself; "" for none."""
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        place, below = pathlib.Path(base), pathlib.Path(base).relative_to(folder).parts
+        if any(is_video(place / name) for name in names):
+            return f"; there are videos further below: give {folder}/**/* with their suffix"
+        if below and pictures(place):
+            pattern = "/".join([*("*" for _ in below[1:]), below[-1]])
+            return f"; there are frames further below: give {folder}/{pattern}"
+    return ""
 
 
 def is_video(path: pathlib.Path) -> bool:

@@ -87,11 +87,13 @@ def video_stream(container: Any, path: pathlib.Path) -> Any:
         ValueError: there is none.
     """
     stream = container.streams.best("video")
+    films = [film for film in container.streams.video if not _is_cover(film)]
+    if stream is not None and _is_cover(stream):
+        if not films:
+            raise ValueError(f"{path}: sound with a cover picture, no video")
+        stream = films[0]
     if stream is None or stream.codec_context is None:
         raise ValueError(f"{path}: no video stream that can be decoded in this file")
-    if _is_cover(stream):
-        raise ValueError(f"{path}: sound with a cover picture, no video")
-    films = [film for film in container.streams.video if not _is_cover(film)]
     if len(films) > 1:
         say(
             f"{path}: holds {len(films)} videos; number {films.index(stream) + 1} is read "
@@ -187,9 +189,10 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
         last = _held(container, stream, times[order], last)
         anywhere |= times.min() * base > max(_LATE, int(np.ptp(times)) * base)
     origin = 0
-    if anywhere and not missing:
-        start = container.start_time  # FFmpeg knows none that is very far off.
-        origin = round(Fraction(start or 0, 1_000_000) / base) if start else int(times.min())
+    if anywhere and container.start_time is not None:
+        origin = round(Fraction(container.start_time, 1_000_000) / base)
+    elif anywhere and not missing:  # FFmpeg knows none that is very far off.
+        origin = int(times.min())
     rates = [stream.average_rate, stream.guessed_rate, getattr(stream, "base_rate", None)]
     if missing:  # Of a bare stream, the mean is FFmpeg's own guess.
         rates[:2] = rates[1::-1]

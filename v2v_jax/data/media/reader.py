@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 
 from v2v_jax.data.media.clock import Hand
 from v2v_jax.data.media.colour import colour_of, to_rgb
-from v2v_jax.data.media.fields import FieldReader, deinterlaced, field_order
+from v2v_jax.data.media.fields import deinterlaced, field_order
 from v2v_jax.data.media.frame_folder import FolderReader, is_still
 from v2v_jax.data.media.frame_names import say
 from v2v_jax.data.media.packets import is_end, is_picture, look_through, opened, video_stream
@@ -207,17 +207,13 @@ class FileReader:
 
     def _pictures(self) -> Iterator[np.ndarray]:
         reformatter, hand, count = VideoReformatter(), Hand(self.clock), 0
-        in_fields = FieldReader(self._colour.options)
         with opened(self.path) as container:
             frames = self._decoded(container)
             if self._deinterlace:
                 frames = deinterlaced(frames, self._deinterlace)
             for frame in self._shown(frames):
-                if in_fields.takes(frame) and not self._colour.converts:
-                    picture = in_fields.rgb(frame)
-                else:
-                    picture = to_rgb(frame, self._colour, reformatter)
-                picture = self._sized(upright(picture, frame), count)
+                picture = upright(to_rgb(frame, self._colour, reformatter), frame)
+                picture = self._sized(picture, count)
                 self._say_late_fields(frame, count)
                 stamp = None
                 if frame.pts is not None:
