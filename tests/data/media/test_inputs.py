@@ -127,6 +127,14 @@ def test_names_that_differ_in_case_or_in_how_accents_are_stored(tmp_path, said):
         list_inputs(tmp_path / "card" / "A.Mp4")
 
 
+def test_folders_of_pictures_beside_videos_are_said(tmp_path, said):
+    film(tmp_path / "a.mp4")
+    picture(tmp_path / "thumbs" / "a.jpg")
+    assert list_inputs(tmp_path) == [tmp_path / "a.mp4", tmp_path / "thumbs"]
+    assert len(said) == 1 and "read as videos, too (1: thumbs); a pattern such as" in said[0]
+    assert list_inputs(tmp_path / "*.mp4") == [tmp_path / "a.mp4"] and len(said) == 1
+
+
 def test_what_lies_deeper_is_named_with_its_pattern(tmp_path, said):
     film(tmp_path / "films" / "a" / "b" / "1.MP4")
     with pytest.raises(FileNotFoundError, match=r"give \S+/films/\*\*/\* with their suffix"):

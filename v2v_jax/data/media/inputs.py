@@ -85,6 +85,12 @@ def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
         many = f"{len(beside)} pictures" if len(beside) > 1 else f"the picture {beside[0].name}"
         what = "videos" if videos else "folders of frames"
         say(f"{folder} is read as a folder of {what}, without {many} beside them")
+    if videos and folders:
+        names = ", ".join(sorted(entry.name for entry in folders)[:3])
+        say(
+            f"{folder}: beside its {len(videos)} videos, folders of pictures are read as videos, "
+            f"too ({len(folders)}: {names}); a pattern such as {folder}/*.mp4 leaves them out"
+        )
     return videos + folders
 
 
