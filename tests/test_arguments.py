@@ -102,3 +102,24 @@ def test_configs_of_another_kind(capsys, given, hints):
     for hint in hints:
         assert hint in line
     assert arguments.wrong_kind(demo.get_config(), "train") is None
+
+
+@pytest.mark.parametrize("world", ["demo", "viper2city"])
+@pytest.mark.parametrize("method", ["bt", "cycada", "cyclegan", "recyclegan", "segmenter"])
+def test_configs_of_former_names_are_found_and_their_new_ones_said(
+    tmp_path, monkeypatch, capsys, world, method
+):
+    old = f"{world}_{method}"
+    for path, new in (
+        (f"configs/{old}.py", f"configs/{world}.py:{method}"),
+        (f"/a/configs/{old}.py", f"/a/configs/{world}.py:{method}"),
+        (old, f"{world}:{method}"),
+    ):
+        assert arguments.renamed(path) == new
+        said = f"--config={path} is --config={new} now: use that name\n"
+        assert capsys.readouterr().err == said
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{old}.py").touch()
+    for path in (f"{old}.py", "configs/demo.py", "demo:bt", "", f"{old}.py:bt", f"{old}.yaml"):
+        assert arguments.renamed(path) == path
+    assert capsys.readouterr().err == ""

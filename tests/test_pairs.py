@@ -27,6 +27,7 @@ def said(monkeypatch):
         (["in/a.mp4", "in/b.mp4"], ["x/b.mov", "x/a.mov"], "2 by name"),
         (["in/a/1.mp4", "in/b/1.mp4"], ["x/b/1.mp4", "x/a/1.mp4"], "2 by name"),
         (["in/2.mp4", "in/10.mp4"], ["x/10.mkv", "x/2.mkv"], "2 by name"),
+        (["in/\u00e9.mp4", "in/a.mp4"], ["x/a.mp4", "x/e\u0301.mp4"], "2 by name"),
     ],
 )
 def test_names_that_match_belong_together(said, originals, processed, how):

@@ -20,6 +20,7 @@ import v2v_jax
 from v2v_jax import assembly
 from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.writer import VideoWriter
+from v2v_jax.data.transforms import fit
 from v2v_jax.methods.recurrent import Recurrent
 from v2v_jax.nets.discriminator import PatchDiscriminator
 from v2v_jax.nets.fusion import Fusion
@@ -352,6 +353,15 @@ def test_a_stream_at_another_size():
         make().translate_stream(iter(video), frames.append, size=(8, 64))
     with pytest.raises(ValueError, match="no frame"):
         make().translate_stream(iter([]), frames.append)
+
+
+def test_a_stream_at_another_aspect_is_cropped_as_in_training():
+    video = make_video(frames=3, height=64, width=48)
+    for size in ((32, 48), (64, 24), (20, 40)):
+        frames: list[np.ndarray] = []
+        make().translate_stream(iter(video), frames.append, size=size)
+        expected = make()(np.stack([fit(frame, *size) for frame in video]))
+        assert grey_levels(np.stack(frames), expected) == 0
 
 
 class FakeFiles:

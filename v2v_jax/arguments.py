@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,32 @@ from typing import Any
 PATHS = ("config", "workdir", "input", "output", "stabilise", "processed", "init_from", "beside")
 """Flags whose values are paths; fields of the config are looked through by ``with_home``."""
 _FIELD = re.compile(r"--?(config\.[^=]+)(=.*)?", re.DOTALL)
-
 _FLAG = re.compile(r"--?[A-Za-z_]")
+_FORMER = re.compile(
+    r"(|.*/)(demo|viper2city)_(bt|cycada|cyclegan|recyclegan|segmenter)(|\.py)", re.DOTALL
+)
+"""Configs that once were files of their own, a world and a method in each."""
 
 
 def configs_folder() -> Path:
     """The folder of the configs that came with this package: of the checkout, or of the wheel."""
     ours = Path(__file__).parent / "configs"
     return ours if ours.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def renamed(path: str) -> str:
+    """What a config's former name (``configs/demo_cyclegan.py``) is now; said in a line.
+
+    Any other path comes back as it is, also of a file that somebody has under such a name.
+    """
+    match = _FORMER.fullmatch(path)
+    known = configs_folder() / f"{Path(path).stem}.py"
+    if match is None or os.path.lexists(path) or known.exists():
+        return path
+    folder, world, method, suffix = match.groups()
+    new = f"{folder}{world}{suffix}:{method}"
+    print(f"--config={path} is --config={new} now: use that name", file=sys.stderr)
+    return new
 
 
 def tidied(argv: Sequence[str]) -> list[str]:

@@ -67,16 +67,18 @@ def _explained(argv: Sequence[str], error: Exception) -> str:
 
 
 def _with_config_file(argv: Sequence[str]) -> list[str]:
-    """The same arguments, with the file for a config's bare name: ``demo:cyclegan``."""
-    path = _config_path(argv)
-    name, colon, variant = (path or "").partition(":")
-    if not re.fullmatch(r"[A-Za-z_]\w*", name) or Path(name).is_file():
-        if path and importlib.util.find_spec("configs") is None:
-            shipped_configs()  # A user's own file imports them, too.
+    """The same arguments, with the file for a config's bare name or former one."""
+    given = _config_path(argv)
+    path = arguments.renamed(given or "")
+    name, colon, variant = path.partition(":")
+    if re.fullmatch(r"[A-Za-z_]\w*", name) and not Path(name).is_file():
+        path = f"{shipped_configs() / name}.py{colon}{variant}"
+    elif path and importlib.util.find_spec("configs") is None:
+        shipped_configs()  # A user's own file imports them, too.
+    if not path or path == given:
         return list(argv)
-    file = f"{shipped_configs() / name}.py{colon}{variant}"
     at = next(i for i, a in enumerate(argv) if a.lstrip("-").partition("=")[0] == "config")
-    rest = [f"--config={file}", *argv[at + (1 if "=" in argv[at] else 2) :]]
+    rest = [f"--config={path}", *argv[at + (1 if "=" in argv[at] else 2) :]]
     return [*argv[:at], *rest]
 
 

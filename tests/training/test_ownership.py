@@ -106,10 +106,18 @@ def steps_of(workdir):
     return [line["step"] for line in worker.logged(workdir) if "loss/painter" in line]
 
 
+def owner_of(workdir):
+    try:
+        return json.loads((workdir / NAME).read_text())["pid"]
+    except (OSError, ValueError):
+        return None
+
+
 def a_try(workdir: Path, chance: random.Random, reading: bool = False) -> None:
     """One trains, another comes, the first is killed: nothing may be lost."""
     first = worker.start(workdir=str(workdir), steps=100_000, checkpoint_every=3, sleep=0.01)
-    worker.wait_for(lambda: len(steps_of(workdir)) > 8, first)
+    # Steps may be those of the try before.
+    worker.wait_for(lambda: owner_of(workdir) == first.pid and len(steps_of(workdir)) > 8, first)
     seen = steps_of(workdir)[-1]
     second = worker.start(workdir=str(workdir), steps=100_000, checkpoint_every=3)
     if reading:

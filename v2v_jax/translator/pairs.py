@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -114,4 +115,5 @@ def _named(*groups: Sequence[Path]) -> list[dict[str, Path]]:
 
 
 def _name(path: Path, depth: int) -> str:
-    return "/".join([*path.parts[-depth:-1], path.name if path.is_dir() else path.stem])
+    name = "/".join([*path.parts[-depth:-1], path.name if path.is_dir() else path.stem])
+    return unicodedata.normalize("NFC", name)  # Macs store accents apart from their letters.

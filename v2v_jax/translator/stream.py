@@ -133,8 +133,15 @@ def beside(source: np.ndarray, output: np.ndarray) -> np.ndarray:
 
 
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Area means when shrinking (no aliasing, hence no flicker), bilinear when enlarging."""
+    """The largest centred part with the aspect ratio of ``size``, at that size.
+
+    Area means when shrinking (no aliasing, hence no flicker), bilinear when enlarging.
+    """
     height, width = size
+    rows = max(1, min(frame.shape[0], round(frame.shape[1] * height / width)))
+    columns = max(1, min(frame.shape[1], round(frame.shape[0] * width / height)))
+    top, left = (frame.shape[0] - rows) // 2, (frame.shape[1] - columns) // 2
+    frame = frame[top : top + rows, left : left + columns]
     shrinks = height <= frame.shape[0] and width <= frame.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(frame, (width, height), interpolation=how)

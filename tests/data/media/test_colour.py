@@ -121,6 +121,35 @@ def test_hdr_is_tone_mapped_and_said(tmp_path, caplog, codec, transfer, name, co
     assert caplog.text.count(f"HDR ({name}), tone-mapped to BT.709: 203 nits become white") == 1
 
 
+def test_primaries_of_sdr_become_those_of_709(tmp_path):
+    """The red of BT.709 at half light, stored in BT.2020's primaries."""
+    code = (0.5 * np.array([0.6274, 0.0691, 0.0164])) ** (1 / 2.4)
+    picture = np.broadcast_to(np.rint(65535 * code), (48, 64, 3)).astype(np.uint16)
+    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 1}
+    encode(tmp_path / "a.mkv", picture, Colorspace.BT2020, ColorRange.MPEG, tags=tags,
+           pix_fmt="yuv420p10le")  # fmt: skip
+    red, green, blue = next(iter(open_video(tmp_path / "a.mkv")))[24, 32].tolist()
+    assert abs(red - 255 * 0.5 ** (1 / 2.4)) <= 3 and max(green, blue) < 30
+    # Unsaid, they are BT.709's, as ever.
+    encode(tmp_path / "b.mkv", picture, Colorspace.BT2020, ColorRange.MPEG,
+           tags={"colorspace": 9, "color_range": 1}, pix_fmt="yuv420p10le")  # fmt: skip
+    assert distance(next(iter(open_video(tmp_path / "b.mkv"))), (picture >> 8).astype(np.uint8)) < 2
+
+
+@pytest.mark.parametrize(("levels", "expected"), [(1, (0, 128, 255)), (2, (16, 126, 235))])
+def test_grey_that_says_it_is_limited_is_spread(tmp_path, levels, expected):
+    shades = np.repeat(np.array([16, 126, 235], np.uint8), 16)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "gray"
+        stream.codec_context.color_range = levels
+        frame = av.VideoFrame.from_ndarray(np.tile(shades, (32, 1)), format="gray")
+        frame.color_range = levels
+        container.mux([*stream.encode(frame), *stream.encode()])
+    found = next(iter(open_video(tmp_path / "a.mkv")))[0, 8::16, 0]
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
 def test_primaries_of_hdr_become_those_of_709():
     """The red of BT.709 in BT.2020's primaries, at 100 nits."""
     light = 100 * np.array([0.6274, 0.0691, 0.0164])

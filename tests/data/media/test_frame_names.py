@@ -55,6 +55,13 @@ GAPS = {
     ),
     "another sequence": ([f"a_{n:04}.png" for n in range(4)] + ["b_0000.png", "b_0001.png"], [4]),
     "numbers run on through the names": (["a1.png", "a2.png", "b3.png", "b4.png"], []),
+    "a number behind that counts nothing": (
+        [f"aachen_000000_{n:06}_leftImg8bit.png" for n in (0, 1, 2, 3, 19, 20)], [4]
+    ),
+    "another sequence, and a number behind": (
+        [f"a_00000{s}_{n:03}_v2.png" for s in (0, 1) for n in (0, 1, 2)], [3]
+    ),
+    "nothing is missing in front of a number": ([f"f{n:03}_v2.png" for n in range(5)], []),
     "no numbers": (["apple.png", "pear.png", "plum.png"], []),
     "one picture": (["x.png"], []),
     "none at all": ([], []),
@@ -95,6 +102,12 @@ def test_of_two_pictures_of_one_name_the_png_is_read(tmp_path, monkeypatch):
         with open_video(tmp_path) as reader:
             assert [int(frame.mean()) // 9 for frame in reader] == [1, 2, 3]
     assert len(said) == 1 and "2 pictures are there twice" in said[0] and "1.JPG" in said[0]
+
+
+def test_a_folder_is_no_picture_whatever_its_name(tmp_path):
+    save(tmp_path, "0.png")
+    save(tmp_path / "1.png", "0.png")
+    assert [path.name for path in list_frames(tmp_path)] == ["0.png"]
 
 
 def test_a_gap_is_said(tmp_path, monkeypatch):

@@ -112,6 +112,47 @@ def test_suffixes_of_cameras_and_recorders(tmp_path):
     assert [path.name for path in list_inputs(tmp_path / "*")] == names
 
 
+def test_names_that_differ_in_case_or_in_how_accents_are_stored(tmp_path, said):
+    film(tmp_path / "card" / "GX01.MP4")
+    film(tmp_path / "mac" / "cafe\u0301.mp4")
+    assert list_inputs(tmp_path / "card" / "*.mp4") == [tmp_path / "card" / "GX01.MP4"]
+    assert "nothing is called '*.mp4'" in said[0] and "'GX01.MP4', spelt otherwise" in said[0]
+    for pattern in ("caf\u00e9.mp4", "caf[\u00e9]*.mp4"):
+        assert list_inputs(tmp_path / "mac" / pattern) == [tmp_path / "mac" / "cafe\u0301.mp4"]
+    # Only where nothing is called so, and never by a guess between two.
+    film(tmp_path / "card" / "a.mp4")
+    assert list_inputs(tmp_path / "card" / "*.mp4") == [tmp_path / "card" / "a.mp4"]
+    film(tmp_path / "card" / "A.mp4")
+    with pytest.raises(FileNotFoundError, match="no video matches"):
+        list_inputs(tmp_path / "card" / "A.Mp4")
+
+
+def test_folders_of_pictures_beside_videos_are_said(tmp_path, said):
+    film(tmp_path / "a.mp4")
+    picture(tmp_path / "thumbs" / "a.jpg")
+    assert list_inputs(tmp_path) == [tmp_path / "a.mp4", tmp_path / "thumbs"]
+    assert len(said) == 1 and "read as videos, too (1: thumbs); a pattern such as" in said[0]
+    assert list_inputs(tmp_path / "*.mp4") == [tmp_path / "a.mp4"] and len(said) == 1
+
+
+def test_what_lies_deeper_is_named_with_its_pattern(tmp_path, said):
+    film(tmp_path / "films" / "a" / "b" / "1.MP4")
+    with pytest.raises(FileNotFoundError, match=r"give \S+/films/\*\*/\* with their suffix"):
+        list_inputs(tmp_path / "films")
+    for drive in "ab":
+        picture(tmp_path / "kitti" / drive / "image_02" / "0.png")
+    with pytest.raises(FileNotFoundError, match=r"further below: give \S+/kitti/\*/image_02$"):
+        list_inputs(tmp_path / "kitti")
+    assert len(list_inputs(tmp_path / "kitti" / "*" / "image_02")) == 2
+    assert len(list_inputs(tmp_path / "films" / "**" / "*.mp4")) == 1
+
+
+def test_a_link_to_nothing_is_an_input(tmp_path, said):
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+    assert list_inputs(tmp_path / "a.mp4") == [tmp_path / "a.mp4"] == list_inputs(tmp_path)
+    assert not said
+
+
 def test_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     film(tmp_path / "a.mp4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import av
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 from v2v_jax.data.atomic import Partial
+from v2v_jax.data.media.cache import cached_video
 from v2v_jax.data.media.frame_folder import FolderWriter
 from v2v_jax.data.media.inputs import list_inputs
 from v2v_jax.data.media.reader import open_video
 from v2v_jax.data.media.writer import VideoWriter
+from v2v_jax.data.records.format import example
 
 LONG = "動" * 80  # 240 bytes; ".mp4" makes 244.
 NAMES = (
@@ -34,6 +37,21 @@ def test_names_that_are_written_and_read(tmp_path, monkeypatch, name):
             assert len(list(reader)) == 3
         assert list_inputs(path) == [pathlib.Path(path)]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.mp4"])
+
+
+def test_names_in_other_encodings(tmp_path):
+    """Of old disks and zips; Python holds the bytes that are no UTF-8 as surrogates."""
+    name = os.fsdecode(b"caf\xe9")
+    frames = np.zeros((3, 16, 32, 3), np.uint8)
+    with VideoWriter(tmp_path / f"{name}.mp4", 25, 16, 32) as film, FolderWriter(
+        tmp_path / name, f"{name}%d.png"
+    ) as folder:  # fmt: skip
+        for frame in frames:
+            film.write(frame)
+            folder.write(frame)
+    for path in (tmp_path / f"{name}.mp4", tmp_path / name):
+        assert cached_video(path, tmp_path / "cache", 16, 32).length == 3
+    assert example(name, 0, {}) and list_inputs(tmp_path / f"{name}*.mp4")
 
 
 def test_what_a_killed_writer_of_a_long_name_left_is_swept(tmp_path):

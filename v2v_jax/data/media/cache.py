@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import itertools
 import json
+import os
 import pathlib
 import shutil
 import time
@@ -32,7 +33,7 @@ from v2v_jax.data.media.shape import look_of
 from v2v_jax.data.media.timing import gaps
 from v2v_jax.data.transforms import fit
 
-VERSION = 2  # Of the frames' content: raise it when decoding, cropping or resampling changes.
+VERSION = 3  # Of the frames' content: raise it when decoding, cropping or resampling changes.
 _REPORT_SECONDS = 10.0
 
 
@@ -126,7 +127,8 @@ def content_key(path: pathlib.Path, height: int, width: int, *, deinterlace: boo
         with file.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         # Names order the frames of a folder; a video's name means nothing.
-        digest.update(f"{file.name if path.is_dir() else ''} {content}\n".encode())
+        name = os.fsencode(file.name if path.is_dir() else "")
+        digest.update(name + f" {content}\n".encode())
     return digest.hexdigest()
 
 

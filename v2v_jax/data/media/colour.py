@@ -11,6 +11,8 @@ HDR (PQ, HLG) becomes SDR by this curve, in linear light, per pixel:
 3.  BT.2020's primaries to BT.709's (ITU-R BT.2087), unless the file says that it has those.
 4.  Clipped to 0 .. 1, per channel: what is brighter than white is white.
 5.  To the power 1/2.4, the inverse of a BT.1886 screen.
+
+SDR that says it has BT.2020's primaries gets BT.709's by steps 3 to 5.
 """
 
 from __future__ import annotations
@@ -52,13 +54,15 @@ class Colour:
         matrix: from luma and chroma to RGB; None of a video that is stored as RGB or grey.
         full: whether the numbers use their whole range.
         hdr: "PQ", "HLG" or None.
-        wide: whether HDR's primaries are BT.2020's.
+        wide: whether the primaries are BT.2020's; HDR's are, unless it says otherwise.
+        limited_grey: whether it is grey in the limited range, by its own words.
     """
 
     matrix: Colorspace | None
     full: bool
     hdr: str | None
     wide: bool
+    limited_grey: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -67,6 +71,11 @@ class Colour:
             return {}
         levels = ColorRange.JPEG if self.full else ColorRange.MPEG
         return {"src_colorspace": self.matrix, "src_color_range": levels}
+
+    @property
+    def converts(self) -> bool:
+        """Whether there is more to do than to turn luma and chroma into RGB."""
+        return self.hdr is not None or self.wide or self.limited_grey
 
 
 def colour_of(frame: Any, context: Any) -> Colour:
@@ -80,9 +89,11 @@ def colour_of(frame: Any, context: Any) -> Colour:
     hdr = _TRANSFERS.get(transfer)
     levels = _tag(frame, context, "color_range", unknown=0)
     full = levels == 2 or frame.format.name.startswith("yuvj")
-    wide = _tag(frame, context, "color_primaries") in (_UNSPECIFIED, _PRIMARIES_2020)
+    primaries = _tag(frame, context, "color_primaries")
+    wide = primaries == _PRIMARIES_2020 or (hdr is not None and primaries == _UNSPECIFIED)
     if not _has_chroma(frame):
-        return Colour(None, full, hdr, wide)
+        grey = hdr is None and len(frame.format.components) < 3 and levels == 1
+        return Colour(None, full, hdr, wide, grey and not frame.format.has_palette)
     matrix = _MATRICES.get(_tag(frame, context, "colorspace"))
     if matrix is None and hdr:
         matrix = Colorspace.BT2020
@@ -107,10 +118,21 @@ def _has_chroma(frame: Any) -> bool:
 
 def to_rgb(frame: Any, colour: Colour, reformatter: VideoReformatter) -> np.ndarray:
     """A decoded frame as uint8 [H, W, 3] RGB of BT.709, not yet turned upright."""
-    if colour.hdr is None:
+    if not colour.converts:
         return reformatter.reformat(frame, format="rgb24", **colour.options).to_ndarray()
     deep = reformatter.reformat(frame, format="rgb48le", **colour.options).to_ndarray()
+    if colour.limited_grey:  # FFmpeg takes all grey for full.
+        deep = np.clip((deep - 4112.0) * (65535 / 56283), 0, 65535).astype(np.uint16)
+    if colour.hdr is None:
+        return _narrowed(deep) if colour.wide else np.rint(deep / 257).astype(np.uint8)
     return tone_mapped(deep, colour.hdr, wide=colour.wide)
+
+
+def _narrowed(deep: np.ndarray) -> np.ndarray:
+    """SDR of BT.2020's primaries, uint16 [H, W, 3], with BT.709's, uint8; in a screen's light."""
+    light = _light_of("SDR")[deep >> 4]
+    shown = cv2.pow(np.clip(cv2.transform(light, _TO_709), 0, 1), 1 / 2.4)
+    return np.rint(255 * shown).astype(np.uint8)
 
 
 def tone_mapped(deep: np.ndarray, hdr: str, *, wide: bool = True) -> np.ndarray:
@@ -137,8 +159,10 @@ def tone_mapped(deep: np.ndarray, hdr: str, *, wide: bool = True) -> np.ndarray:
 
 @functools.cache
 def _light_of(hdr: str) -> np.ndarray:
-    """float32 [4096]: light by code; PQ's in units of white, HLG's of the scene, 0 .. 1."""
+    """float32 [4096]: light by code; SDR's and PQ's in units of white, HLG's of the scene."""
     code = np.arange(_CODES) / (_CODES - 1)
+    if hdr == "SDR":
+        return (code**2.4).astype(np.float32)
     if hdr == "PQ":
         power = code ** (32 / 2523)
         ratio = np.maximum(power - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * power)

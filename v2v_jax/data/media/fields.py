@@ -35,13 +35,21 @@ def deinterlaced(frames: Iterator[Any], first: str) -> Iterator[Any]:
 
     Args:
         frames: PyAV's decoded frames; as many come out, each with its time stamp.
-        first: the field that comes first, see `field_order`.
+        first: the field that comes first, see `field_order`; "auto": as each frame says.
     """
-    graph, stamps = None, []
+    graph: Any = None
+    size: tuple[int, int, str] | None = None
+    stamps: list[tuple[Any, Any]] = []
     options = f"mode=send_frame:parity={first}:deint=interlaced"
     for frame in frames:
-        if graph is None:
-            graph = _graph(frame, [("bwdif", options)])
+        if graph is None and not frame.interlaced_frame:
+            yield frame
+            continue
+        if graph is None or size != _kind(frame):
+            if graph is not None:
+                graph.vpush(None)
+                yield from _pulled(graph, stamps)
+            graph, size = _graph(frame, [("bwdif", options)]), _kind(frame)
         stamps.append((frame.pts, frame.time_base))
         graph.vpush(frame)
         yield from _pulled(graph, stamps)
@@ -74,6 +82,10 @@ def _graph(frame: Any, steps: list[tuple[str, str]]) -> Any:
     nodes = [graph.add(name, options) for name, options in steps]
     graph.link_nodes(begin, *nodes, graph.add("buffersink")).configure()
     return graph
+
+
+def _kind(frame: Any) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
 
 
 class FieldWriter:

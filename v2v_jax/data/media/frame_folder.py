@@ -19,6 +19,8 @@ from v2v_jax.data.media.timing import Timing
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _JPEG_QUALITY = 95
+# Pillow reports bad PNGs as SyntaxError.
+_NO_PICTURE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -31,11 +33,10 @@ def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
     """All pictures of a folder that are not hidden, in no order."""
-    return [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.is_dir()]
+    found = (folder / name for name in names if not name.startswith("."))
+    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def natural_key(path: pathlib.Path) -> tuple:
@@ -59,15 +60,28 @@ def read_image(path: pathlib.Path) -> np.ndarray:
                 grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, axis=-1)
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow reports bad PNGs as SyntaxError.
+    except _NO_PICTURE as error:
         reason = str(error).split(":")[0].split(" '")[0]
         raise ValueError(
             f"{path}: not a picture that can be read ({reason}); replace or remove it"
         ) from error
 
 
+def is_still(path: pathlib.Path) -> bool:
+    """Whether a file is one picture that does not move, by its name and its content."""
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    try:
+        with Image.open(path) as image:
+            return not getattr(image, "is_animated", False)
+    except _NO_PICTURE:
+        return False
+
+
 class FolderReader:
     """The pictures of one folder, decoded one at a time; see `media.reader.VideoReader`.
+
+    A single picture is a folder of one.
 
     Raises:
         ValueError: no pictures, or the first one cannot be read.
@@ -77,10 +91,11 @@ class FolderReader:
         self.path = path
         self.fps = fps
         self.timing = Timing(fps)
-        self._frames = list_frames(path)
+        self._frames = list_frames(path) if path.is_dir() else [path]
         if not self._frames:
             raise ValueError(f"{path}: no frames in this folder (looked for png, jpg, jpeg)")
-        _say_what_is_odd(path, self._frames)
+        if path.is_dir():
+            _say_what_is_odd(path, self._frames)
         self.frames_estimate: int | None = len(self._frames)
         self.height, self.width = read_image(self._frames[0]).shape[:2]
 

@@ -98,19 +98,34 @@ def _distances(frames: Sequence[pathlib.Path]) -> list[int | Fraction | None]:
     """From each frame's number to the next one's; None where they cannot be compared."""
     numbers = _TIMED if _has_fractions([path.stem for path in frames]) else _COUNTED
     names = [_pieces(path.stem, numbers) for path in frames]
-    widths = [len(found[-1]) if (found := numbers.findall(path.stem)) else 0 for path in frames]
+    at = _counting(names)
+    widths = [
+        len(found[at // 2]) if 2 * len(found := numbers.findall(path.stem)) >= -at else 0
+        for path in frames
+    ]
     return [
-        _distance(one, other, width)
+        _distance(one, other, at, width)
         for (one, other), width in zip(itertools.pairwise(names), widths, strict=False)
     ]
 
 
-def _distance(one: list, other: list, width: int) -> int | Fraction | None:
-    """Between the last numbers of two names; one that begins anew is followed over its end."""
-    if len(one) < 3 or len(other) < 3:
+def _counting(names: list[list]) -> int:
+    """Which piece of the names counts the frames, from their end: the last number that changes.
+
+    ``aachen_000000_000019_leftImg8bit`` ends with a number that does not.
+    """
+    if len({len(name) for name in names}) != 1:
+        return -2
+    places = range(-2, -len(names[0]), -2)
+    return next((at for at in places if len({name[at] for name in names}) > 1), -2)
+
+
+def _distance(one: list, other: list, at: int, width: int) -> int | Fraction | None:
+    """Between numbers of two names; one that begins anew is followed over its end."""
+    if min(len(one), len(other)) <= -at:
         return None
-    distance = other[-2] - one[-2]
-    if distance > 0 or (one[:-2], one[-1]) == (other[:-2], other[-1]):
+    distance = other[at] - one[at]
+    if distance > 0 or (one[:at], one[at + 1 :]) == (other[:at], other[at + 1 :]):
         return distance
     return min(d for wrap in (_WRAPS, 10**width) if (d := distance + wrap) > 0 or wrap != _WRAPS)
 

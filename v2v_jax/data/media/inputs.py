@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import pathlib
+import unicodedata
 
 from v2v_jax.data.media.frame_folder import IMAGE_SUFFIXES, natural_key, pictures
 from v2v_jax.data.media.frame_names import say
@@ -45,9 +47,22 @@ def list_inputs(pattern: str | os.PathLike[str]) -> list[pathlib.Path]:
         kinds = ", ".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
         raise FileNotFoundError(
             f"no video matches {text!r}: looked for video files ({kinds}) and folders of png or "
-            f"jpg frames in {pathlib.Path.cwd()}"
+            f"jpg frames in {pathlib.Path.cwd()}{_further_below(path)}"
         )
     return sorted(dict.fromkeys(found), key=lambda p: (str(p.parent), natural_key(p)))
+
+
+def _further_below(folder: pathlib.Path) -> str:
+    """Which pattern finds what lies deeper in a folder that holds nothing itself; "" for none."""
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        place, below = pathlib.Path(base), pathlib.Path(base).relative_to(folder).parts
+        if any(is_video(place / name) for name in names):
+            return f"; there are videos further below: give {folder}/**/* with their suffix"
+        if below and pictures(place):
+            pattern = "/".join([*("*" for _ in below[1:]), below[-1]])
+            return f"; there are frames further below: give {folder}/{pattern}"
+    return ""
 
 
 def is_video(path: pathlib.Path) -> bool:
@@ -70,6 +85,12 @@ def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
         many = f"{len(beside)} pictures" if len(beside) > 1 else f"the picture {beside[0].name}"
         what = "videos" if videos else "folders of frames"
         say(f"{folder} is read as a folder of {what}, without {many} beside them")
+    if videos and folders:
+        names = ", ".join(sorted(entry.name for entry in folders)[:3])
+        say(
+            f"{folder}: beside its {len(videos)} videos, folders of pictures are read as videos, "
+            f"too ({len(folders)}: {names}); a pattern such as {folder}/*.mp4 leaves them out"
+        )
     return videos + folders
 
 
@@ -86,14 +107,38 @@ def _matching(pattern: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _children(base: pathlib.Path, part: str) -> list[pathlib.Path]:
-    if (base / part).exists():
+    if os.path.lexists(base / part):  # A link to nothing says so when it is opened.
         return [base / part]
     # The second time, brackets are brackets: "take [1]*.mp4".
     for pattern in (part, part.replace("[", "[[]")) if glob.has_magic(part) else ():
         matches = glob.glob(os.path.join(glob.escape(str(base)), pattern), recursive=True)
         if matches:
             return [pathlib.Path(match) for match in matches]
+    return _alike(base, part)
+
+
+def _alike(base: pathlib.Path, part: str) -> list[pathlib.Path]:
+    """What a name or pattern stands for if case and the way accents are stored do not matter.
+
+    Cameras write ``GX01.MP4``, and what a Mac packed has its accents apart from their letters.
+    """
+    if part == "**" or not base.is_dir():
+        return []
+    wanted, magic = _plain(part), glob.has_magic(part)
+    found = [
+        entry
+        for entry in sorted(base.iterdir())
+        if not entry.name.startswith(".")
+        and (fnmatch.fnmatchcase(_plain(entry.name), wanted) or _plain(entry.name) == wanted)
+    ]
+    if found and (magic or len(found) == 1):
+        say(f"nothing is called {part!r} in {base}: taken is {found[0].name!r}, spelt otherwise")
+        return found
     return []
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _of_matches(matches: list[pathlib.Path], pattern: str) -> list[pathlib.Path]:

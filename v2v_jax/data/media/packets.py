@@ -13,10 +13,17 @@ import av.error
 import numpy as np
 
 from v2v_jax.data.media import wholeness
+from v2v_jax.data.media.clock import Clock, straightened
+from v2v_jax.data.media.frame_names import say
 
 _CLOCKS_THAT_START_ANYWHERE = ("mpegts", "mpeg")
 # Not all metadata are UTF-8; PyAV 19 takes any and has no such argument.
 _ANY_METADATA: Any = {"metadata_errors": "replace"} if av.__version__.split(".")[0] < "19" else {}
+_LATE = Fraction(60)
+"""Seconds: a video that begins later than this, and than it is long, counts from some other day."""
+_NOTHING = np.iinfo(np.int64).min
+_COVER = 0x400
+"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC."""
 _SURELY_HELD = 5
 """Many files are a frame or two shorter than they say."""
 
@@ -37,6 +44,8 @@ class Packets:
         count: all of them.
         slots: of an AVI, whose frames have numbers and no times: how many it has.
         in_order: whether pictures are stored in the order in which they are shown.
+        clock: makes one of times that start anew inside the file; ``stamps`` are by it.
+        damaged: how many the container itself knows to be incomplete.
     """
 
     stamps: np.ndarray
@@ -49,6 +58,8 @@ class Packets:
     count: int
     slots: int | None
     in_order: bool
+    clock: Clock
+    damaged: int
 
 
 def opened(path: pathlib.Path) -> Any:
@@ -76,9 +87,23 @@ def video_stream(container: Any, path: pathlib.Path) -> Any:
         ValueError: there is none.
     """
     stream = container.streams.best("video")
+    films = [film for film in container.streams.video if not _is_cover(film)]
+    if stream is not None and _is_cover(stream):
+        if not films:
+            raise ValueError(f"{path}: sound with a cover picture, no video")
+        stream = films[0]
     if stream is None or stream.codec_context is None:
         raise ValueError(f"{path}: no video stream that can be decoded in this file")
+    if len(films) > 1:
+        say(
+            f"{path}: holds {len(films)} videos; number {films.index(stream) + 1} is read "
+            f"({stream.width}x{stream.height}), as players do"
+        )
     return stream
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(int(getattr(stream, "disposition", 0)) & _COVER)
 
 
 def exact(rational: Any) -> Fraction:
@@ -127,21 +152,21 @@ def look_through(path: pathlib.Path) -> Packets:
 
 
 def _found(container: Any, stream: Any) -> tuple[np.ndarray, str | None]:
-    """One row per picture, in the order of the file: time, its order, duration, key, hidden.
+    """One row per picture, in the order of the file: time, order, duration, key, hidden, damaged.
 
     And why it ends there, if it is not the end of the file.
     """
-    rows, broken, nothing = [], None, np.iinfo(np.int64).min
+    rows, broken = [], None
     try:
         for packet in container.demux(stream):
             if is_picture(packet):
-                pts = nothing if packet.pts is None else packet.pts
-                dts = nothing if packet.dts is None else packet.dts
-                duration = packet.duration or 0
-                rows.append((pts, dts, duration, packet.is_keyframe, packet.is_discard))
+                pts = _NOTHING if packet.pts is None else packet.pts
+                dts = _NOTHING if packet.dts is None else packet.dts
+                kind = packet.is_keyframe, packet.is_discard, packet.is_corrupt
+                rows.append((pts, dts, packet.duration or 0, *kind))
     except av.error.FFmpegError as error:
         broken = error.strerror
-    return np.array(rows, np.int64).reshape(-1, 5), broken
+    return np.array(rows, np.int64).reshape(-1, 6), broken
 
 
 def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
@@ -152,26 +177,48 @@ def _packets(container: Any, stream: Any, found: np.ndarray) -> Packets:
     if not len(shown):
         shown = found[skip:]
     times = shown[:, 1 if numbered else 0]
-    order = np.argsort(times, kind="stable")
-    missing = len(times) == 0 or times[order[0]] == np.iinfo(np.int64).min
+    missing = len(times) == 0 or times.min() == _NOTHING
     base = exact(stream.time_base)
+    anywhere = container.format.name in _CLOCKS_THAT_START_ANYWHERE
+    clock = Clock()
+    if not missing and not numbered:
+        times, clock = straightened(_known(shown[:, 1]), times, base, jumps=anywhere)
+    order = np.argsort(times, kind="stable")
     last = 0 if missing else int(shown[order[-1], 2])
     if not missing and not numbered:
         last = _held(container, stream, times[order], last)
-    shifts = container.format.name in _CLOCKS_THAT_START_ANYWHERE and container.start_time
-    rates = (stream.average_rate, stream.guessed_rate, getattr(stream, "base_rate", None))
+        anywhere |= times.min() * base > max(_LATE, int(np.ptp(times)) * base)
+    origin = 0
+    if anywhere and container.start_time is not None:
+        origin = round(Fraction(container.start_time, 1_000_000) / base)
+    elif anywhere and not missing:  # FFmpeg knows none that is very far off.
+        origin = int(times.min())
+    rates = [stream.average_rate, stream.guessed_rate, getattr(stream, "base_rate", None)]
+    if missing:  # Of a bare stream, the mean is FFmpeg's own guess.
+        rates[:2] = rates[1::-1]
     return Packets(
         stamps=times[order],
         timed=not missing and not numbered,
         base=base,
         rates=tuple(exact(rate) for rate in rates if rate),
         last=last,
-        origin=round(Fraction(container.start_time, 1_000_000) / base) if shifts else 0,
+        origin=origin,
         skip=skip,
         count=len(found),
         slots=int(times.max()) + 1 if numbered and not missing else None,
         in_order=not stream.codec_context.has_b_frames,
+        clock=clock,
+        damaged=int(found[skip:, 5].sum()),
     )
+
+
+def _known(times: np.ndarray) -> np.ndarray:
+    """With the time before where one is missing; in front, the first there is."""
+    there = np.flatnonzero(times != _NOTHING)
+    if not len(there):
+        return np.zeros_like(times)
+    last = np.searchsorted(there, np.arange(len(times)), side="right") - 1
+    return times[there[np.maximum(last, 0)]]
 
 
 def _held(container: Any, stream: Any, stamps: np.ndarray, last: int) -> int:

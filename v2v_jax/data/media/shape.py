@@ -90,6 +90,17 @@ class Fitted:
         self._video.__exit__(*error)
 
 
+def boxed(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture uint8 [H, W, 3] at another size, whole and with black bars, as players show it."""
+    rows, columns = picture.shape[:2]
+    scale = min(Fraction(height, rows), Fraction(width, columns))
+    rows, columns = max(1, round(rows * scale)), max(1, round(columns * scale))
+    box = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    box[top : top + rows, left : left + columns] = fit(picture, rows, columns)
+    return box
+
+
 def left_out(
     rows: int, columns: int, size: tuple[int, int], pixel_aspect: Fraction = Fraction(1)
 ) -> str | None:

@@ -12,6 +12,7 @@ import av.error
 import numpy as np
 from absl import logging
 
+from v2v_jax.data.media.clock import Clock, Hand
 from v2v_jax.data.media.metadata import keep_metadata
 from v2v_jax.data.media.packets import exact, opened
 
@@ -74,7 +75,8 @@ def kept(like: Any, result: Any, suffix: str, *, audio: bool, location: bool) ->
     keep_metadata(source, result, location=location)
     sound = None
     if audio:
-        sound = Sound(pathlib.Path(path), source, result, suffix, like.timing.origin)
+        clock = getattr(like, "clock", None) or Clock()
+        sound = Sound(pathlib.Path(path), source, result, suffix, like.timing.origin, clock)
     if sound is None or not sound.tracks:
         source.close()
         return Nothing()
@@ -90,10 +92,17 @@ class Sound:
         result: as in `kept`.
         suffix: of the result.
         begin: the time of the source's clock, seconds, that is 0 in the result.
+        clock: how the pictures' clock starts anew on the way; that of the sound does, too.
     """
 
     def __init__(
-        self, path: pathlib.Path, source: Any, result: Any, suffix: str, begin: Fraction
+        self,
+        path: pathlib.Path,
+        source: Any,
+        result: Any,
+        suffix: str,
+        begin: Fraction,
+        clock: Clock,
     ) -> None:
         self._path, self._source, self._begin = path, source, begin
         self.tracks: dict[int, Copied | Encoded] = {}
@@ -103,11 +112,12 @@ class Sound:
             except (av.error.FFmpegError, ValueError, AttributeError) as error:
                 logging.warning("%s: a sound track is not kept (%s)", path, error)
         wanted = [stream for stream in source.streams.audio if stream.index in self.tracks]
+        self._hands = {index: Hand(clock) for index in self.tracks}
         self._pieces = self._read(source.demux(*wanted)) if wanted else iter(())
-        self._next: tuple[Copied | Encoded, Any] | None = None
+        self._next: tuple[Copied | Encoded, Any, Fraction] | None = None
 
-    def _read(self, packets: Iterator[Any]) -> Iterator[tuple[Copied | Encoded, Any]]:
-        """Pieces of sound with their tracks, in the order of the file."""
+    def _read(self, packets: Iterator[Any]) -> Iterator[tuple[Copied | Encoded, Any, Fraction]]:
+        """Pieces of sound with their tracks and what is 0 for them, in the order of the file."""
         while True:
             try:
                 packet = next(packets, None)
@@ -120,22 +130,24 @@ class Sound:
             except av.error.FFmpegError as error:
                 logging.warning("%s: its sound ends early (%s)", self._path, error.strerror)
                 return
-            yield from ((track, piece) for piece in pieces)
+            for piece in pieces:
+                shift = self._hands[packet.stream.index].shift(track.start(piece))
+                yield track, piece, self._begin - shift
 
     def until(self, seconds: Fraction) -> None:
         """See `Beside`."""
         while self._advance():
-            track, piece = self._next  # type: ignore[misc]
-            if track.end(piece) - self._begin > seconds:
+            track, piece, begin = self._next  # type: ignore[misc]
+            if track.end(piece) - begin > seconds:
                 return
-            track.put(piece, self._begin, None)
+            track.put(piece, begin, None)
             self._next = None
 
     def finish(self, seconds: Fraction) -> None:
         """See `Beside`."""
         while self._advance():
-            track, piece = self._next  # type: ignore[misc]
-            track.put(piece, self._begin, seconds)
+            track, piece, begin = self._next  # type: ignore[misc]
+            track.put(piece, begin, seconds)
             self._next = None
         for track in self.tracks.values():
             track.flush()
@@ -174,11 +186,15 @@ class Copied:
 
     def __init__(self, stream: Any, result: Any, *, negative: bool) -> None:
         self._result, self._negative = result, negative
+        self._last: int | None = None
         self.stream = result.add_stream_from_template(stream)
 
     def pieces(self, packet: Any) -> Iterator[Any]:
         if packet.size and (packet.pts if packet.pts is not None else packet.dts) is not None:
             yield packet
+
+    def start(self, packet: Any) -> Fraction:
+        return _start(packet) * exact(packet.time_base)
 
     def end(self, packet: Any) -> Fraction:
         return (_start(packet) + (packet.duration or 0)) * exact(packet.time_base)
@@ -190,11 +206,14 @@ class Copied:
         # One packet before the begin starts the decoder, where the container can hide it.
         if start + 2 * length <= 0 or (start < 0 and not self._negative):
             return
+        # Where two recordings were joined, the sound of the first may reach into the second.
+        if self._last is not None and start <= self._last:
+            return
         if end is not None:
             if start * base >= end:
                 return
             packet.duration = min(length, max(1, round(end / base) - start))
-        packet.pts = packet.dts = start
+        packet.pts = packet.dts = self._last = start
         packet.stream = self.stream
         self._result.mux(packet)
 
@@ -216,6 +235,7 @@ class Encoded:
         self.stream.codec_context.layout = self._layout
         self.stream.bit_rate = _BIT_RATE * {"mono": 1, "stereo": 2, "5.1": 4}[self._layout]
         self._at: Fraction | None = None
+        self._written = 0
 
     def pieces(self, packet: Any) -> Iterator[Any]:
         """Sound as (its begin in seconds, float32 [channels, samples])."""
@@ -239,6 +259,9 @@ class Encoded:
         frame.pts = None
         return self._resampler.resample(frame)
 
+    def start(self, piece: Any) -> Fraction:
+        return piece[0]
+
     def end(self, piece: Any) -> Fraction:
         return piece[0] + Fraction(piece[1].shape[1], self._rate)
 
@@ -248,13 +271,14 @@ class Encoded:
         stop = samples.shape[1]
         if end is not None:
             stop = min(stop, round(end * self._rate) - start)
-        first = max(0, -start)
+        first = max(0, self._written - start)
         if first >= stop:
             return
         part = np.ascontiguousarray(samples[:, first:stop])
         frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=self._layout)
         frame.sample_rate = self._rate
         frame.pts, frame.time_base = start + first, Fraction(1, self._rate)
+        self._written = start + stop
         self._result.mux(self.stream.encode(frame))
 
     def flush(self) -> None:

@@ -67,7 +67,7 @@ def example(clip: str, frame: int, coded: dict[str, bytes]) -> bytes:
     """
     record = example_class()()
     feature = record.features.feature
-    feature["clip"].bytes_list.value.append(clip.encode())
+    feature["clip"].bytes_list.value.append(clip.encode("utf-8", "backslashreplace"))
     feature["frame"].int64_list.value.append(frame)
     for name, data in coded.items():
         feature[name].bytes_list.value.append(data)
