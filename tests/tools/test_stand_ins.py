@@ -38,6 +38,33 @@ def test_no_measure_looks_at_the_truth():
     assert "|log detail_most/output|" not in found and "miou/source" not in found
 
 
+def test_doing_nothing_and_perfection_are_rows_but_in_no_correlation(monkeypatch):
+    """They are scored as a method's output would be; no network is asked."""
+    seen = []
+
+    def score(clip: Any, rollout: Any, *_: Any) -> Any:
+        seen.append(rollout)
+        return SimpleNamespace(rollout=rollout)
+
+    monkeypatch.setattr(stand_ins.scoring, "score_clip", score)
+    monkeypatch.setattr(stand_ins, "find_regions", lambda clip: None)
+    monkeypatch.setattr(stand_ins, "figures_of", lambda clips, scores, beside: {"truth/gain": 0.0})
+    clip: Any = {"frames": np.zeros((2, 4, 8, 3), np.uint8), "truth": np.ones((2, 4, 8, 3))}
+    nothing: Any = None
+    for name in stand_ins.EXTREMES:
+        assert stand_ins.latest(Setting(name, None)) == Setting(name, 0)
+        stand_ins.measures(Setting(name, 0), [clip], nothing, nothing)
+    assert [int(rollout.output.max()) for rollout in seen] == [0, 1]
+    assert all(rollout.raw is rollout.output and not rollout.mask.any() for rollout in seen)
+    rows = [{"run": f"r{k}", "step": 1, "truth/gain": k, "fid/x": -k} for k in range(6)]
+    ends = [{"run": name, "step": 0, "truth/gain": -9, "fid/x": -9.5} for name in ("(source)",)]
+    assert stand_ins.table(rows + ends).splitlines() == [
+        "| measure | ρ over 6 settings [95 %] | ρ over 6 runs [95 %] | source |",
+        "|---|---|---|---|",
+        "| `fid/x` | -1.00 [-1.00, -1.00] | -1.00 [-1.00, -1.00] | -9.5 |",
+    ]
+
+
 def colours(frames: np.ndarray) -> dict[str, np.ndarray]:
     """A network whose maps are the frames, halved until a cell is as large as its tap's."""
     return {tap: frames[:, ::cell, ::cell] / 255.0 for tap, cell in stand_ins.TAPS.items()}
