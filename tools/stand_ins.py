@@ -225,7 +225,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Correlations of every measure with ``TRUTH``, Markdown, the strongest first.
 
     Over all settings, intervals by drawing whole runs; and over distinct runs, of each its last
-    setting.  Beside them what ``EXTREMES`` score, where they were measured.
+    setting.  Beside them what ``EXTREMES`` score, and ``decisions``, where they were measured.
 
     Args:
         rows: of ``measures.csv``, with ``run`` and ``step``.
@@ -246,16 +246,46 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append((name, *found))
     lines.sort(key=lambda line: -abs(line[1].rho) if math.isfinite(line[1].rho) else 1)
     head = [
-        f"| measure | ρ over {len(rows)} settings [95 %] | ρ over {len(last)} runs [95 %] |"
-        + "".join(f" {name[1:-1]} |" for name in ends),
-        "|---|---|---|" + "---|" * len(ends),
+        "measure",
+        f"ρ over {len(rows)} settings [95 %]",
+        f"ρ over {len(last)} runs [95 %]",
+        *(name[1:-1] for name in ends),
+        *(["truth beats", "right about nothing"] if len(ends) == len(EXTREMES) else []),
     ]
-    text = [
-        f"| `{n}` | {_text(a)} | {_text(b)} |"
-        + "".join(f" {row.get(n, math.nan):.3g} |" for row in ends.values())
-        for n, a, b in lines
-    ]
-    return "\n".join(head + text) + "\n"
+    text = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, every, runs in lines:
+        cells = [f"`{name}`", _text(every), _text(runs)]
+        cells += [f"{row.get(name, math.nan):.3g}" for row in ends.values()]
+        if len(ends) == len(EXTREMES):
+            cells += [f"{share:.0%}" for share in decisions(name, every.rho, rows, ends)]
+        text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+def decisions(
+    name: str, rho: float, rows: Sequence[Mapping[str, Any]], ends: Mapping[str, Mapping[str, Any]]
+) -> tuple[float, float]:
+    """What a measure would decide, better being where its correlation with ``TRUTH`` points.
+
+    Args:
+        name: of the measure.
+        rho: its correlation, of which the sign alone is asked.
+        rows: of settings.
+        ends: rows of ``EXTREMES``.
+
+    Returns:
+        Share of the settings that the perfect translation is better than; and of the settings
+        that are better than the source by this measure just where they are by the truth.  NaN
+        where ``rho`` is, or a figure of an extreme.
+    """
+    source, truth = (float(ends[end].get(name, math.nan)) for end in EXTREMES)
+    if not math.isfinite(rho + source + truth):
+        return math.nan, math.nan
+    pairs = [(row[TRUTH], row.get(name, math.nan)) for row in rows]
+    known = [(gain, math.copysign(1, rho) * value) for gain, value in pairs if value == value]
+    source, truth = (math.copysign(1, rho) * value for value in (source, truth))
+    beats = float(np.mean([truth > value for _, value in known]))
+    return beats, float(np.mean([(value > source) == (gain > 0) for gain, value in known]))
 
 
 def _text(found: ranking.Correlation) -> str:

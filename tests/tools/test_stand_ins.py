@@ -57,11 +57,18 @@ def test_doing_nothing_and_perfection_are_rows_but_in_no_correlation(monkeypatch
     assert [int(rollout.output.max()) for rollout in seen] == [0, 1]
     assert all(rollout.raw is rollout.output and not rollout.mask.any() for rollout in seen)
     rows = [{"run": f"r{k}", "step": 1, "truth/gain": k, "fid/x": -k} for k in range(6)]
-    ends = [{"run": name, "step": 0, "truth/gain": -9, "fid/x": -9.5} for name in ("(source)",)]
+    # Two runs are worse than doing nothing; by this measure the source is worse than all but one,
+    # and one run seems better than the truth.
+    rows = [row | {"truth/gain": row["truth/gain"] - 1.5} for row in rows]
+    ends = [
+        {"run": name, "step": 0, "truth/gain": gain, "fid/x": value}
+        for name, gain, value in (("(source)", 0, -0.5), ("(truth)", 1, -4.5))
+    ]
     assert stand_ins.table(rows + ends).splitlines() == [
-        "| measure | ρ over 6 settings [95 %] | ρ over 6 runs [95 %] | source |",
-        "|---|---|---|---|",
-        "| `fid/x` | -1.00 [-1.00, -1.00] | -1.00 [-1.00, -1.00] | -9.5 |",
+        "| measure | ρ over 6 settings [95 %] | ρ over 6 runs [95 %] | source | truth "
+        "| truth beats | right about nothing |",
+        "|---|---|---|---|---|---|---|",
+        "| `fid/x` | -1.00 [-1.00, -1.00] | -1.00 [-1.00, -1.00] | -0.5 | -4.5 | 83% | 83% |",
     ]
 
 
@@ -146,6 +153,6 @@ def test_the_table_is_sorted_and_counts_runs_apart_from_settings():
     lines = stand_ins.table(rows).splitlines()
     assert "16 settings" in lines[0] and "8 runs" in lines[0]
     assert lines[2].startswith("| `inverse` | -1.00 [-1.00, -1.00] | -1.00")
-    assert lines[-1] == "| `flat` | – | – |"
+    assert lines[-1] == "| `flat` | – | – |" and "right about" not in lines[0]
     late = next(line for line in lines if "`late`" in line)
     assert late.endswith("| +1.00 [+1.00, +1.00] |") and "| +1.00 [" not in late[:20]
