@@ -32,7 +32,7 @@ from v2v_jax.assembly.scoring import evaluation_clips, judges
 from v2v_jax.command_line import one_line_errors
 from v2v_jax.evaluation import distribution, ranking, scoring
 from v2v_jax.evaluation.metrics import structure_agreement
-from v2v_jax.evaluation.protocol import EvaluationClip
+from v2v_jax.evaluation.protocol import EvaluationClip, Rollout, find_regions
 from v2v_jax.evaluation.scoring import ClipScores, Judges
 from v2v_jax.nets.vgg import Vgg16
 from v2v_jax.training.checkpoints import saved_steps
@@ -48,6 +48,10 @@ EVERY = 4
 RANDOM_WIDTH = 16
 REFERENCES = 64
 """Frames of the target domain that FID and KID compare with."""
+DISTANCES = (1, 10)
+"""Frame distances of the figures named ``at_...``."""
+EXTREMES = {"(source)": "frames", "(truth)": "truth"}
+"""Rows that are no run and count in no correlation: what doing nothing and perfection score."""
 OWN = ("output_over_source", "raw_over_output", "colour_distance", "mask", "mask_agree", "mask_new")
 """Figures of the evaluation, not named after a video, that need no truth."""
 Features = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -127,20 +131,37 @@ def measures(
     """All figures of one setting, ``TRUTH`` first.
 
     Args:
-        setting: what to load.
+        setting: what to load, or a name of ``EXTREMES``.
         clips: held-out clips with truth and labels, of 2 frames at least.
         judged: trained judges of the target.
         beside: of ``references``.
     """
+    if setting.workdir in EXTREMES:
+        scores = [extreme(clip, EXTREMES[setting.workdir], judged) for clip in clips]
+        return figures_of(clips, scores, beside)
     translator = v2v_jax.Translator.load(setting.workdir, step=setting.step)
     params = translator.params
     scores = [
         scoring.evaluate_clip(
             translator.method, params["generator"], params["frozen"], clip,
-            flow_for_method=translator.host_flow, judges=judged, distances=(1, 10),
+            flow_for_method=translator.host_flow, judges=judged, distances=DISTANCES,
         )
         for clip in clips
     ]  # fmt: skip
+    return figures_of(clips, scores, beside)
+
+
+def extreme(clip: EvaluationClip, video: str, judged: Judges) -> ClipScores:
+    """The scores of ``video`` ("frames" or "truth") of a clip, as if a method had made it."""
+    made = np.asarray(dict(clip)[video])
+    rollout = Rollout(made, made, np.zeros(made.shape[:3], np.float32))
+    return scoring.score_clip(clip, rollout, find_regions(clip), judged, DISTANCES)
+
+
+def figures_of(
+    clips: Sequence[EvaluationClip], scores: Sequence[ClipScores], beside: References
+) -> dict[str, float]:
+    """``TRUTH`` and every measure that needs none, of translated clips."""
     figures = dict(scoring.summarise(scores))
     return {
         TRUTH: figures[TRUTH],
@@ -204,11 +225,13 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Correlations of every measure with ``TRUTH``, Markdown, the strongest first.
 
     Over all settings, intervals by drawing whole runs; and over distinct runs, of each its last
-    setting.
+    setting.  Beside them what ``EXTREMES`` score, and ``decisions``, where they were measured.
 
     Args:
         rows: of ``measures.csv``, with ``run`` and ``step``.
     """
+    ends = {row["run"]: row for row in rows if row["run"] in EXTREMES}
+    rows = [row for row in rows if row["run"] not in EXTREMES]
     last = list({row["run"]: row for row in sorted(rows, key=lambda row: row["step"])}.values())
     lines = []
     for name in [key for key in rows[0] if key not in ("run", "step", TRUTH)]:
@@ -223,10 +246,46 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append((name, *found))
     lines.sort(key=lambda line: -abs(line[1].rho) if math.isfinite(line[1].rho) else 1)
     head = [
-        f"| measure | ρ over {len(rows)} settings [95 %] | ρ over {len(last)} runs [95 %] |",
-        "|---|---|---|",
+        "measure",
+        f"ρ over {len(rows)} settings [95 %]",
+        f"ρ over {len(last)} runs [95 %]",
+        *(name[1:-1] for name in ends),
+        *(["truth beats", "right about nothing"] if len(ends) == len(EXTREMES) else []),
     ]
-    return "\n".join(head + [f"| `{n}` | {_text(a)} | {_text(b)} |" for n, a, b in lines]) + "\n"
+    text = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, every, runs in lines:
+        cells = [f"`{name}`", _text(every), _text(runs)]
+        cells += [f"{row.get(name, math.nan):.3g}" for row in ends.values()]
+        if len(ends) == len(EXTREMES):
+            cells += [f"{share:.0%}" for share in decisions(name, every.rho, rows, ends)]
+        text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+def decisions(
+    name: str, rho: float, rows: Sequence[Mapping[str, Any]], ends: Mapping[str, Mapping[str, Any]]
+) -> tuple[float, float]:
+    """What a measure would decide, better being where its correlation with ``TRUTH`` points.
+
+    Args:
+        name: of the measure.
+        rho: its correlation, of which the sign alone is asked.
+        rows: of settings.
+        ends: rows of ``EXTREMES``.
+
+    Returns:
+        Share of the settings that the perfect translation is better than; and of the settings
+        that are better than the source by this measure just where they are by the truth.  NaN
+        where ``rho`` is, or a figure of an extreme.
+    """
+    source, truth = (float(ends[end].get(name, math.nan)) for end in EXTREMES)
+    if not math.isfinite(rho + source + truth):
+        return math.nan, math.nan
+    pairs = [(row[TRUTH], row.get(name, math.nan)) for row in rows]
+    known = [(gain, math.copysign(1, rho) * value) for gain, value in pairs if value == value]
+    source, truth = (math.copysign(1, rho) * value for value in (source, truth))
+    beats = float(np.mean([truth > value for _, value in known]))
+    return beats, float(np.mean([(value > source) == (gain > 0) for gain, value in known]))
 
 
 def _text(found: ranking.Correlation) -> str:
@@ -261,6 +320,8 @@ def latest(setting: Setting) -> Setting:
     """The setting with its step; of a workdir without one, the newest checkpoint's."""
     if setting.step is not None:
         return setting
+    if setting.workdir in EXTREMES:
+        return setting._replace(step=0)
     steps = saved_steps(Path(setting.workdir) / "checkpoints")
     if not steps:
         raise FileNotFoundError(f"{setting.workdir} holds no checkpoint: give a run's workdir")

@@ -38,6 +38,40 @@ def test_no_measure_looks_at_the_truth():
     assert "|log detail_most/output|" not in found and "miou/source" not in found
 
 
+def test_doing_nothing_and_perfection_are_rows_but_in_no_correlation(monkeypatch):
+    """They are scored as a method's output would be; no network is asked."""
+    seen = []
+
+    def score(clip: Any, rollout: Any, *_: Any) -> Any:
+        seen.append(rollout)
+        return SimpleNamespace(rollout=rollout)
+
+    monkeypatch.setattr(stand_ins.scoring, "score_clip", score)
+    monkeypatch.setattr(stand_ins, "find_regions", lambda clip: None)
+    monkeypatch.setattr(stand_ins, "figures_of", lambda clips, scores, beside: {"truth/gain": 0.0})
+    clip: Any = {"frames": np.zeros((2, 4, 8, 3), np.uint8), "truth": np.ones((2, 4, 8, 3))}
+    nothing: Any = None
+    for name in stand_ins.EXTREMES:
+        assert stand_ins.latest(Setting(name, None)) == Setting(name, 0)
+        stand_ins.measures(Setting(name, 0), [clip], nothing, nothing)
+    assert [int(rollout.output.max()) for rollout in seen] == [0, 1]
+    assert all(rollout.raw is rollout.output and not rollout.mask.any() for rollout in seen)
+    rows = [{"run": f"r{k}", "step": 1, "truth/gain": k, "fid/x": -k} for k in range(6)]
+    # Two runs are worse than doing nothing; by this measure the source is worse than all but one,
+    # and one run seems better than the truth.
+    rows = [row | {"truth/gain": row["truth/gain"] - 1.5} for row in rows]
+    ends = [
+        {"run": name, "step": 0, "truth/gain": gain, "fid/x": value}
+        for name, gain, value in (("(source)", 0, -0.5), ("(truth)", 1, -4.5))
+    ]
+    assert stand_ins.table(rows + ends).splitlines() == [
+        "| measure | ρ over 6 settings [95 %] | ρ over 6 runs [95 %] | source | truth "
+        "| truth beats | right about nothing |",
+        "|---|---|---|---|---|---|---|",
+        "| `fid/x` | -1.00 [-1.00, -1.00] | -1.00 [-1.00, -1.00] | -0.5 | -4.5 | 83% | 83% |",
+    ]
+
+
 def colours(frames: np.ndarray) -> dict[str, np.ndarray]:
     """A network whose maps are the frames, halved until a cell is as large as its tap's."""
     return {tap: frames[:, ::cell, ::cell] / 255.0 for tap, cell in stand_ins.TAPS.items()}
@@ -119,6 +153,6 @@ def test_the_table_is_sorted_and_counts_runs_apart_from_settings():
     lines = stand_ins.table(rows).splitlines()
     assert "16 settings" in lines[0] and "8 runs" in lines[0]
     assert lines[2].startswith("| `inverse` | -1.00 [-1.00, -1.00] | -1.00")
-    assert lines[-1] == "| `flat` | – | – |"
+    assert lines[-1] == "| `flat` | – | – |" and "right about" not in lines[0]
     late = next(line for line in lines if "`late`" in line)
     assert late.endswith("| +1.00 [+1.00, +1.00] |") and "| +1.00 [" not in late[:20]
