@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from command import DEMO, TINY, call, finish, refused, run, start, trained, write_video
 from data.moving_pictures import encode_at, times
+from evaluation.quick import quick_judges
 
 import v2v_jax
 from v2v_jax.data.media.reader import open_video
@@ -371,7 +372,8 @@ def test_translate_writes_pictures_and_at_a_rate(workdir, tmp_path, capsys):
 # --- evaluate, describe ---------------------------------------------------------------------
 
 
-def test_evaluate_writes_figures_and_a_report(workdir, tmp_path, capsys):
+def test_evaluate_writes_figures_and_a_report(workdir, tmp_path, capsys, monkeypatch):
+    quick_judges(monkeypatch)
     shutil.copytree(workdir, tmp_path / "run")
     call("--mode=evaluate", f"--workdir={tmp_path}/run")
     figures = json.loads((tmp_path / "run" / "evaluation.json").read_text())
