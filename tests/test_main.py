@@ -411,7 +411,7 @@ def test_an_exported_model_translates_and_evaluates_as_its_run_and_trains_nothin
     workdir, video, tmp_path, capsys, one_device
 ):
     model = tmp_path / "model"
-    run("--mode=export", f"--workdir={workdir}", f"--output={model}")
+    call("--mode=export", f"--workdir={workdir}", f"--output={model}")
     mine, theirs = (load_player(path / "checkpoints")[0] for path in (model, workdir))
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), mine, theirs))
     whole, part = (
@@ -421,7 +421,7 @@ def test_an_exported_model_translates_and_evaluates_as_its_run_and_trains_nothin
     assert part < whole / 3
     for path in (model, workdir):
         out = f"--output={path.parent}/{path.name}.mp4"
-        run("--mode=translate", f"--workdir={path}", f"--input={video}", out)
+        call("--mode=translate", f"--workdir={path}", f"--input={video}", out)
     pair = [frames_of(path.parent / f"{path.name}.mp4")[0] for path in (model, workdir)]
     np.testing.assert_array_equal(*pair)
     line = refused(capsys, *DEMO, f"--workdir={model}")
