@@ -15,6 +15,7 @@ from configs import demo, viper2city
 from v2v_jax import Translator, assembly
 from v2v_jax.methods import blind_temporal, recyclegan
 from v2v_jax.nets.generator import ResnetGenerator
+from v2v_jax.training import parallel
 from v2v_jax.training.checkpoints import Checkpoints, load_player
 from v2v_jax.training.loop import train
 
@@ -35,11 +36,12 @@ SMALL = {
 }
 
 
-def run(name, workdir, **changes):
+def run(name, workdir, devices=None, **changes):
     """Two steps of ``configs/demo.py``, or ``demo.py:<name>``, with tiny networks."""
     make = demo if name == "demo" else (demo, name)
     config = tiny(make, **SHORT | SMALL | {"pool": 2} | changes)
-    train(**assembly.training(config, workdir))
+    mesh = parallel.make_mesh(jax.devices()[:devices])
+    train(**assembly.training(config, workdir) | {"mesh": mesh})
     return config
 
 
@@ -251,10 +253,10 @@ def gate_of(current, previous):
 @pytest.mark.parametrize("kind", ["average", "rule"])
 def test_a_fusion_without_parameters_trains_resumes_and_translates(tmp_path, kind):
     changes = {"fusion.kind": kind, "gate": kind == "rule", "flow.kind": "zero"}
-    # Fewer terms compile faster.
-    changes |= {"weights.content": 0.0, "weights.cycle": 0.0}
-    run("demo", tmp_path, **changes)
-    run("demo", tmp_path, **changes, steps=3)
+    # Fewer terms and devices compile faster.
+    changes |= {"weights.content": 0.0, "weights.cycle": 0.0, "data.batch_size": 1}
+    run("demo", tmp_path, devices=1, **changes)
+    run("demo", tmp_path, devices=1, **changes, steps=3)
     assert load_player(tmp_path / "checkpoints", 3)[0]["to_target"].keys() == {"image"}
     loaded = Translator.load(tmp_path)
     # So short a training leaves a grey image generator.

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from command import DEMO, TINY, call, finish, refused, run, start, trained, write_video
 from data.moving_pictures import encode_at, times
+from evaluation.quick import quick_judges
 
 import v2v_jax
 from v2v_jax.data.media.reader import open_video
@@ -371,7 +372,8 @@ def test_translate_writes_pictures_and_at_a_rate(workdir, tmp_path, capsys):
 # --- evaluate, describe ---------------------------------------------------------------------
 
 
-def test_evaluate_writes_figures_and_a_report(workdir, tmp_path, capsys):
+def test_evaluate_writes_figures_and_a_report(workdir, tmp_path, capsys, monkeypatch):
+    quick_judges(monkeypatch)
     shutil.copytree(workdir, tmp_path / "run")
     call("--mode=evaluate", f"--workdir={tmp_path}/run", f"--beside={workdir}")
     figures = json.loads((tmp_path / "run" / "evaluation.json").read_text())
@@ -412,7 +414,7 @@ def test_an_exported_model_translates_and_evaluates_as_its_run_and_trains_nothin
     workdir, video, tmp_path, capsys, one_device
 ):
     model = tmp_path / "model"
-    run("--mode=export", f"--workdir={workdir}", f"--output={model}")
+    call("--mode=export", f"--workdir={workdir}", f"--output={model}")
     mine, theirs = (load_player(path / "checkpoints")[0] for path in (model, workdir))
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), mine, theirs))
     whole, part = (
@@ -422,7 +424,7 @@ def test_an_exported_model_translates_and_evaluates_as_its_run_and_trains_nothin
     assert part < whole / 3
     for path in (model, workdir):
         out = f"--output={path.parent}/{path.name}.mp4"
-        run("--mode=translate", f"--workdir={path}", f"--input={video}", out)
+        call("--mode=translate", f"--workdir={path}", f"--input={video}", out)
     pair = [frames_of(path.parent / f"{path.name}.mp4")[0] for path in (model, workdir)]
     np.testing.assert_array_equal(*pair)
     line = refused(capsys, *DEMO, f"--workdir={model}")

@@ -9,6 +9,7 @@ import shutil
 import pytest
 from assembly.test_assembly import tiny
 from command import refused
+from evaluation.quick import quick_judges
 from ml_collections import ConfigDict
 
 from configs import demo
@@ -47,21 +48,9 @@ def small_table():
     return config
 
 
-def quick(monkeypatch):
-    """Judges of a few steps: how well they judge is tested elsewhere."""
-    from v2v_jax.assembly import scoring
-
-    for name in ("train_segmenter", "train_domain_classifier", "train_likeness"):
-        full = getattr(scoring, name)
-        monkeypatch.setattr(
-            scoring, name, lambda *a, _full=full, **options: _full(*a, **options | {"steps": 2})
-        )
-    monkeypatch.setattr(scoring, "PROBE_FRAMES", 20)
-
-
 @pytest.fixture(autouse=True)
 def quick_probes(monkeypatch):
-    quick(monkeypatch)
+    quick_judges(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +58,7 @@ def folder(tmp_path_factory):
     """The workdir of a small table, trained and scored."""
     made = tmp_path_factory.mktemp("tables")
     with pytest.MonkeyPatch.context() as patch:
-        quick(patch)
+        quick_judges(patch)
         table.make_tables(small_table(), made)
     return made
 

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from command import DEMO, call, finish, refused, start, trained
+from evaluation.quick import quick_judges
 from training.worker import free_port, holder
 
 
@@ -27,7 +28,8 @@ def snapshot(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_only_one_trains_and_all_may_read(busy, trained_run, capsys, tmp_path):
+def test_only_one_trains_and_all_may_read(busy, trained_run, capsys, tmp_path, monkeypatch):
+    quick_judges(monkeypatch)
     run, process = busy
     unfinished = run / "checkpoints" / "7.orbax-checkpoint-tmp-1"
     unfinished.mkdir()

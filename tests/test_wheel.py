@@ -99,7 +99,7 @@ def test_it_trains_translates_evaluates_and_describes(installed):
     run(main, "--mode=evaluate", f"--workdir={work}")
     assert (work / "report.html").is_file()
     assert "blind" not in run(main, "--mode=describe", "--config=demo:recyclegan", *TINY[:7])
-    assert "GFLOP" in run(main, "--mode=describe", "--config=viper2city:cyclegan")
+    assert "GFLOP" in run(main, "--mode=describe", "--config=viper2city:cyclegan", *TINY[:7])
     assert "KIND" in run("v2v_jax.weights.convert", "--help")
 
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from command import write_video
+from evaluation.quick import quick_judges
 
 from configs import demo, videos
 from v2v_jax import assembly
@@ -19,6 +20,7 @@ from v2v_jax.assembly import networks
 from v2v_jax.assembly.resuming import changed_fields, warn_of_changes
 from v2v_jax.assembly.scoring import evaluation_clips, judges, periodic_evaluation
 from v2v_jax.data.world import World
+from v2v_jax.evaluation import metrics
 from v2v_jax.flow.dis import Dis
 from v2v_jax.training.checkpoints import Checkpoints
 
@@ -207,8 +209,11 @@ def evaluation_of(config, workdir):
     return evaluate, params
 
 
-@pytest.mark.usefixtures("optimised")  # Else a warped grey is not grey to the last bit.
-def test_evaluation_inside_training_scores_the_averaged_parameters(tmp_path):
+def test_evaluation_inside_training_scores_the_averaged_parameters(
+    tmp_path, monkeypatch, optimised
+):
+    # Else a warped grey is not grey to the last bit.
+    monkeypatch.setattr(metrics, "_squares_per_pair", optimised(metrics._squares_per_pair))
     config = tiny(**{"evaluate_every": 5, "evaluate.clips": 7})
     evaluate, params = evaluation_of(config, tmp_path)
     zeros = jax.tree.map(np.zeros_like, params)
@@ -297,7 +302,8 @@ def test_evaluation_inside_training_follows_the_gain_and_no_detail(tmp_path):
     assert not [name for name in figures if "class_" in name or "/truth/" in name[len("eval/") :]]
 
 
-def test_judges_of_a_domain_with_labels(tmp_path):
+def test_judges_of_a_domain_with_labels(tmp_path, monkeypatch):
+    quick_judges(monkeypatch)
     found = judges(tiny(), ("source", "target"), tmp_path)
     assert found.segment is not None and found.share_target is not None
     frames = evaluation_clips(tiny(), "target", tmp_path)[0]["frames"]
