@@ -140,7 +140,7 @@ def after(workdir: Path, plain: Path) -> None:
     """The run resumes, and is the one that nobody disturbed."""
     last = steps_of(workdir)[-1]
     worker.run(workdir=str(workdir), steps=last + 2)
-    worker.run(workdir=str(plain), steps=last + 2)
+    worker.run(workdir=str(plain), steps=last + 2, seconds=3600)  # All at once what took 20 tries.
     a, b = (
         [line["loss/painter"] for line in worker.logged(path) if "loss/painter" in line]
         for path in (workdir, plain)

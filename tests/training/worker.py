@@ -76,9 +76,9 @@ def finish(process: subprocess.Popen, seconds: float = 300.0) -> tuple[int, str]
     return process.returncode, output
 
 
-def run(**options) -> str:
+def run(seconds: float = 300.0, **options) -> str:
     """Runs one worker to its end; it must succeed."""
-    code, output = finish(start(**options))
+    code, output = finish(start(**options), seconds)
     assert code == 0, output
     return output
 
