@@ -192,7 +192,7 @@ def test_composed_flow_follows_a_rigid_motion():
 def test_what_left_the_frame_stays_lost():
     """Six pixels out and six back in: the sum is no motion, but what is there is another thing."""
     flow = jnp.stack([jnp.full((1, 8, 16, 2), 6.0), jnp.full((1, 8, 16, 2), -6.0)], axis=1)
-    far, reached = flicker.compose(flow.at[..., 1].set(0))
+    far, reached = jax.jit(flicker.compose)(flow.at[..., 1].set(0))
     assert not reached[0, 0, :, 10:].any() and reached[0, 0, :, :10].all()
     np.testing.assert_array_equal(far[0, 1, :, 6:], 0)
     # Frame 2 at x lies at x - 6 in frame 1, which lies at x in frame 0.
@@ -203,8 +203,9 @@ def test_what_left_the_frame_stays_lost():
 def test_mask_is_upstreams_as_coded():
     arrays, _ = golden.load("paper_terms")
     frames = jnp.asarray(arrays["in|source_u8"], jnp.float32) / 127.5 - 1
-    carried, _ = flicker.warp(frames[None, :-1], jnp.asarray(arrays["in|bw_flow"])[None])
-    mask = flicker.visibility(frames[None, 1:], carried, jnp.ones_like(carried[..., :1]))
+    carried, _ = jax.jit(flicker.warp)(frames[None, :-1], jnp.asarray(arrays["in|bw_flow"])[None])
+    seen = jnp.ones_like(carried[..., :1])
+    mask = jax.jit(flicker.visibility)(frames[None, 1:], carried, seen)
     truth = arrays["out|occ_unit_laicode"].reshape(mask.shape)
     assert golden.distance(mask, truth) <= 1e-5
 

@@ -60,16 +60,18 @@ def semantic(params, frozen, batch, name):
     """Pixel by pixel."""
     frames = batch[DOMAIN[name]]["frames"] / 127.5 - 1.0
 
+    @jax.jit
     def read(images):
         return jnp.stack([Reader().apply({"params": frozen["segmenter"]}, x) for x in images])
 
+    @jax.jit
     def translated(clip):
         return Image().apply({"params": params["generator"][name]}, clip)
 
     fakes = jnp.stack([translated(clip) for clip in frames])
     wanted = batch[DOMAIN[name]].get("labels")
-    wanted = read(frames).argmax(-1) if wanted is None else wanted
-    share = nn.softmax(read(fakes))
+    wanted = np.asarray(read(frames).argmax(-1) if wanted is None else wanted)
+    share = np.asarray(nn.softmax(read(fakes)))
     values = [
         -np.log(share[place][wanted[place]])
         for place in np.ndindex(wanted.shape)
@@ -157,9 +159,10 @@ def test_gradients_reach_the_generator_through_the_segmenter():
     batch, params, frozen = setting()
 
     def gradients(method):
-        grads = player_gradients(
-            lambda p: method.losses(p, frozen, {}, batch, jax.random.key(0)), params
-        )[1]
+        def losses(params):
+            return method.losses(params, frozen, {}, batch, jax.random.key(0))
+
+        grads = jax.jit(lambda params: player_gradients(losses, params)[1])(params)
         return jax.tree.leaves(grads["generator"])
 
     pairs = zip(gradients(tiny()), gradients(tiny(semantic=0.0)), strict=True)
