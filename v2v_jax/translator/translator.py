@@ -193,8 +193,7 @@ class Translator:
             write: receives each output frame, uint8 [H, W, 3], in order.
             chunk: frames computed at once; None: the Translator's own.
             side_by_side: write source | output, twice as wide (of a pair: both, then output).
-            size: (height, width) that frames are brought to first, as in training: cropped to its
-                aspect ratio about their centre, never squeezed; the output keeps it.
+            size: (height, width) that frames are cropped and resampled to first, as in training.
             total: how many frames will come, where known, for the ETA.
             log: receives progress lines, every ten seconds and at the end.
 
