@@ -23,7 +23,11 @@ OWN = {
     "cycada": {"weights.semantic": 0.2},
     "segmenter": {"steps": 400},
     "motion": _PLACE_BY_PLACE,
-    "labels": _PLACE_BY_PLACE | {"weights.content": 0.2},
+    # Clips without a past, more of them a minute; longer runs are no better (docs/meaning.md).
+    "labels": _PLACE_BY_PLACE | {
+        "weights.content": 0.2, "weights.temporal": 0.3, "history": 0, "data.batch_size": 2,
+        "optimizer.constant": 0.5, "steps": 260, "picture_every": 130, "checkpoint_every": 130,
+    },
     # Upstream's 10 and 1e-4 are for longer runs; 10 and 1e-3 steadied half as much (docs/results).
     "bt": {
         "data.batch_size": 1, "data.frames": 6, "stabiliser.features": 16, "stabiliser.blocks": 2,

@@ -154,11 +154,12 @@ def test_damaged_sound_costs_no_picture(tmp_path):
     film(tmp_path / "a.mkv", "aac")
     data = bytearray((tmp_path / "a.mkv").read_bytes())
     with av.open(str(tmp_path / "a.mkv")) as container:
-        sounds = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
-    # What is in the packets, not how the file is built; around the click, where there is something.
-    for sound in sounds[26:30]:
+        sounds = [bytes(packet) for packet in container.demux(audio=0)]
+    # What is in the packets, not how the file is built: those of the click hold something.
+    heard_in = [sound for sound in sounds if len(sound) > 24]
+    assert heard_in
+    for sound in heard_in:
         at = data.find(sound)
-        assert len(sound) > 24 and at > 0
         data[at + 8 : at + 16] = b"\xff" * 8
     (tmp_path / "a.mkv").write_bytes(data)
     for suffix in (".mp4", ".mov"):
