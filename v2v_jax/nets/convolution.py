@@ -1,13 +1,13 @@
 """A convolution that is fast on XLA:CPU too, and so are its gradients of first and second order.
 
-There XLA is fast where many channels meet a batch, and slow otherwise (docs/benchmarks.md has the
-times).  So on that platform, and only there, the same sums are asked for in another form:
+There XLA is fast for many channels of small pictures, several at a time, and slow otherwise.  So
+on that platform, and only there, the same sums are asked for in other forms (docs/benchmarks.md
+has the times):
 
-- a kernel gradient of few pictures is one of many bands, cut from the pictures and laid into the
-  batch: 2 to 3 times faster;
-- a convolution of few channels is one of blocks of 2x2 pixels, which are four times the channels:
-  up to 2 times faster;
-- an unpadded convolution of many channels is a padded one whose border is cut off.
+- the kernel gradient of small pictures over bands of rows, laid into the batch; of large ones as
+  one matrix product per tap; of few channels made as one matrix product;
+- few channels of small pictures in blocks of 2x2 pixels, which have four times the channels;
+- an unpadded convolution as a padded one whose border is cut off.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _NONE: Padding = ((0, 0), (0, 0))
 _WIDE = 16
-"""Channels from which XLA:CPU needs no help but a batch of two, in kernel gradients."""
+"""Channels from which XLA:CPU computes a kernel gradient fast for a batch of two."""
 _BATCH = 8
-"""The batch that its kernel gradients want where there are fewer channels."""
+"""The batch from which it does so for fewer channels."""
 _SMALL = 2**19
-"""Numbers, 2 MB, up to which they are fast at all: what fits the cache."""
+"""Numbers, 2 MB, in a picture up to which it does so at all, and blocks are worth their copies."""
 
 
 def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
@@ -73,7 +73,7 @@ def _by_input_forward(grad: Array, kernel: Array, *static: Any) -> tuple[Array, 
 def _by_input_backward(
     shape: tuple[int, ...], stride: int, padding: Padding, residuals: tuple, tangent: Array
 ) -> tuple[Array, Array]:
-    # What a gradient penalty takes: a kernel gradient once more, as slow in XLA's form.
+    # What a gradient penalty takes: a kernel gradient once more.
     grad, kernel = residuals
     by_grad = _convolve(tangent, kernel, stride, padding)
     return jnp.asarray(by_grad), _by_kernel(tangent, kernel, grad, stride, padding)
