@@ -1,21 +1,30 @@
-"""The kernel gradient's other forms are the gradient."""
+"""A convolution and its gradients are the same in all their forms."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from v2v_jax.nets import convolution
 from v2v_jax.nets.convolution import convolve
 
 SHAPES = {
-    "taps": ((3, 3, 16, 24), 1, ((1, 1), (1, 1))),
-    "taps, stride 2": ((4, 4, 16, 16), 2, ((1, 1), (1, 1))),
-    "taps, one-sided padding": ((2, 2, 16, 32), 1, ((0, 1), (0, 1))),
-    "roles swapped": ((7, 5, 16, 3), 1, ((3, 3), (2, 2))),
-    "roles swapped, one-sided padding": ((4, 4, 16, 1), 1, ((1, 2), (0, 1))),
+    "many channels": ((3, 3, 16, 24), 1, ((1, 1), (1, 1))),
+    "many channels, stride 2": ((4, 4, 16, 16), 2, ((1, 1), (1, 1))),
+    "many channels, one-sided padding": ((2, 2, 16, 32), 1, ((0, 1), (0, 1))),
+    "many channels, no padding": ((3, 4, 16, 17), 1, ((0, 0), (0, 0))),
+    "few channels out": ((7, 5, 16, 3), 1, ((3, 3), (2, 2))),
+    "few channels out, one-sided padding": ((4, 4, 16, 1), 1, ((1, 2), (0, 1))),
+    "few channels in, no padding": ((3, 4, 3, 5), 1, ((0, 0), (0, 0))),
     "few channels in": ((7, 7, 3, 16), 1, ((3, 3), (3, 3))),
     "few channels out, stride 2": ((4, 4, 16, 2), 2, ((1, 1), (1, 1))),
 }
+
+
+@pytest.fixture(params=["small", "large"], autouse=True)
+def size(request, monkeypatch):
+    """Either way, whatever these pictures' size: the forms are chosen by it."""
+    monkeypatch.setattr(convolution, "_SMALL", {"small": 2**19, "large": 0}[request.param])
 
 
 def plain(x, kernel, stride, padding):
@@ -43,7 +52,7 @@ def test_gradients_are_those_of_a_plain_convolution(case):
 
 
 def test_bfloat16_gradients_accumulate_in_float32():
-    shape, stride, padding = SHAPES["taps"]
+    shape, stride, padding = SHAPES["many channels"]
     ours = gradients(convolve, shape, stride, padding, jnp.bfloat16)
     theirs = gradients(plain, shape, stride, padding, jnp.bfloat16)
     for one, other in zip(ours, theirs, strict=True):
@@ -73,3 +82,13 @@ def test_a_penalty_on_gradients_has_the_gradients_of_a_plain_convolution(case):
         ours, theirs = (penalised(one, *SHAPES[case]) for one in (convolve, plain))
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-8 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_other_platforms_get_a_plain_convolution(case):
+    """What helps XLA:CPU would cost a GPU."""
+    shape, stride, padding = SHAPES[case]
+    program = jax.jit(lambda: gradients(convolve, shape, stride, padding, jnp.float32))
+    text = program.trace().lower(lowering_platforms=("cuda",)).as_text()
+    assert text.count("stablehlo.convolution") == 3
+    assert not any(f"stablehlo.{op}" in text for op in ("concatenate", "dot_general", "pad"))

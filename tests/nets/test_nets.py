@@ -340,7 +340,7 @@ def test_networks_of_another_enlargement_do_not_fit():
 
 @pytest.mark.parametrize("kernel", [3, 7])
 def test_reflect_convolution_is_pad_then_convolve(kernel):
-    """Written as pad + zero padding + crop, which must leave no trace of the zeros."""
+    """However it is computed, of the zeros outside no trace is left."""
     x, weights = draw(1, 9, 12, 3), draw(kernel, kernel, 3, 2, seed=1)
     ours = apply(Conv(2, kernel, reflect=True), {"kernel": weights}, x)
     padded = jnp.asarray(np.pad(x, [(0, 0), *[(kernel // 2,) * 2] * 2, (0, 0)], "reflect"))

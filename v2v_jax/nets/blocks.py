@@ -1,9 +1,4 @@
-"""Convolutions and norms with torch's semantics, written once.
-
-XLA:CPU runs a VALID convolution on a slow path (3x on the generator), so the reflect-padded
-convolution is written as reflect pad + explicit zero padding of the same size + crop: the same
-result for 3 % more work there, and XLA:GPU fuses pad and slice into the neighbours.
-"""
+"""Convolutions and norms with torch's semantics, written once."""
 
 from __future__ import annotations
 
@@ -51,11 +46,9 @@ class Conv(nn.Module):
         bias = self.param("bias", self.bias_init, (self.features,)) if self.use_bias else None
         x, weights, bias = promote_dtype(x, weights, bias, dtype=self.dtype)
         size = self.kernel // 2 if self.padding is None else self.padding
-        padded = reflect_pad(x, size) if self.reflect else x
-        ring = size * self.stride if self.reflect else size
-        y = convolve(padded, weights, self.stride, ((ring, ring), (ring, ring)))
         if self.reflect:
-            y = y[:, size:-size, size:-size]
+            x, size = reflect_pad(x, size), 0
+        y = convolve(x, weights, self.stride, ((size, size), (size, size)))
         return y if bias is None else y + bias[None, None, None]
 
 
