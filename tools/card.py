@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from v2v_jax.evaluation.nearness import SPECTRA
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "configs/demo.py"
-BANDS = ("0.05_0.15", "0.15_0.25", "0.25_0.35", "0.35_0.45", "0.45_0.5")
 VIDEOS = ("source", "output", "truth")
 """What is read by the judges; the truth's is the ceiling."""
 Figures = Mapping[str, float]
@@ -79,7 +80,7 @@ def headline(found: Mapping[int, Figures]) -> str:
         "warping error / truth's": lambda f: f["output_over_truth"],
         "… / source's": lambda f: f["output_over_source"],
         "structure 60 / 1": lambda f: f["at_60/structure/output"] / f["at_1/structure/output"],
-        **{f"spectrum {b.replace('_', '–')}": _reader(f"truth/spectrum_{b}") for b in BANDS},
+        **{_spectrum(name): _reader(name) for name in SPECTRA},
     }
     rows = {str(seed): [read(of) for read in columns.values()] for seed, of in found.items()}
     rows["mean"] = [float(value) for value in np.mean(list(rows.values()), axis=0)]
@@ -106,6 +107,10 @@ def table(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
         f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} |" for name, row in rows.items()
     ]
     return "\n".join(lines)
+
+
+def _spectrum(name: str) -> str:
+    return f"spectrum {name.removeprefix('truth/spectrum_').replace('_', '–')}"
 
 
 def _reader(figure: str, video: str = "output") -> Callable[[Figures], float]:

@@ -40,7 +40,9 @@ def main(argv: list[str] | None = None) -> None:
             folder = asked.out / f"{asked.video.stem}_{at % asked.every}"
             folder.mkdir(parents=True, exist_ok=True)
             part = cv2.cvtColor(frame[top:bottom, left:right], cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(folder / f"{at // asked.every:05d}.png"), part)
+            picture = folder / f"{at // asked.every:05d}.png"
+            if not cv2.imwrite(str(picture), part):
+                parser.error(f"{picture} cannot be written: is the disk full?")
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -32,6 +32,8 @@ DETAIL = (3.0, 2.0)
 FLOOR = 0.1
 """Of the unit, 13 grey levels: nothing has to be met more closely than that makes it."""
 LOOKS = len(DIRECTIONS) + len(DETAIL)
+_RARE = 1e-4
+"""A share of the places: kinds rarer than this say nothing."""
 
 
 class Moments(NamedTuple):
@@ -94,9 +96,6 @@ def distance(mine: Moments, goal: Moments) -> Array:
     apart = jnp.square(mean - mean_goal) + jnp.square(spread - spread_goal)
     apart = jnp.mean(apart / (jnp.square(spread_goal) + FLOOR**2), axis=-1)
     return jnp.sum(share * apart) / jnp.maximum(jnp.sum(share), _RARE)
-
-
-_RARE = 1e-4
 
 
 def _statistics(of: Moments) -> tuple[Array, Array]:
